@@ -1,0 +1,3 @@
+"""MetaJAX: few-shot medicine, benchmarked honestly."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,275 @@
+"""Honest opponents on the host: scikit-learn models fitted on exactly the episodes of a benchmark.
+
+`TARGET_ONLY` models see the support of one task and nothing else; `POOLED` models see every
+labelled row of the training tasks and no label of the target. On clinical tables a well-shrunk
+logistic regression and a pooled gradient boosting are harder to beat than most meta-learners, so
+every table has them. No hyper-parameter here was tuned on test tasks.
+
+Inputs are used as they come: the benchmark imputes and scales them (on support or training rows).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import log_expit, log_softmax
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+# A forest's votes can be exactly 0: the floor keeps their logarithm finite. It is also the
+# probability given to a class that the support does not contain.
+PROBABILITY_FLOOR = 1e-6
+CV_STRENGTHS = tuple(np.logspace(-3, 1, 5))
+TREES = 100
+
+
+def _one_thread():
+    """Limit BLAS and OpenMP to one thread: rows are few, and sums then never depend on cores."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return contextlib.nullcontext()
+    return threadpool_limits(limits=1)
+
+
+def _log_floored(probabilities):
+    clipped = np.maximum(probabilities, PROBABILITY_FLOOR)
+    return np.log(clipped / clipped.sum(axis=1, keepdims=True))
+
+
+def _two_sided(decision):
+    """Decision values to (q, C) scores whose softmax is the model's probability."""
+    if decision.ndim == 1:
+        return np.stack([np.zeros_like(decision), decision], axis=1)
+    return decision
+
+
+def _log_probabilities(scores):
+    # From scores, not from log(predict_proba): saturated probabilities would tie in a ranking.
+    if scores.shape[1] == 2:
+        logit = scores[:, 1] - scores[:, 0]
+        return np.stack([log_expit(-logit), log_expit(logit)], axis=1)
+    return log_softmax(scores, axis=1)
+
+
+def _logistic(x, y, strength):
+    """Fit logistic regression, L2 with inverse strength C and a free intercept; return its scores.
+
+    newton-cholesky is the solver that stayed free of convergence warnings on raw tables, where
+    lbfgs did not; unlike liblinear it leaves the intercept unpenalised (which matters for Brier and
+    calibration at low prevalence) and takes several classes.
+    """
+    basis = None
+    if x.shape[1] > x.shape[0]:
+        # The optimum lies in the span of the rows, and the penalty does not feel a rotation:
+        # solving in that span is exact and keeps the Hessian n x n instead of D x D.
+        basis = np.linalg.svd(x, full_matrices=False)[2].T
+    model = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=1000)
+    model.fit(x if basis is None else x @ basis, y)
+    return lambda q: _two_sided(model.decision_function(q if basis is None else q @ basis))
+
+
+def _fixed_lr(strength):
+    def fit(x, y, query, seed):
+        return _log_probabilities(_logistic(x, y, strength)(query))
+
+    return fit
+
+
+def _lr_cv(x, y, query, seed):
+    """C by stratified cross-validation of the log-loss; ties go to the stronger shrinkage."""
+    counts = np.unique(y, return_counts=True)[1]
+    strength = 0.1
+    if counts.min() >= 2:
+        splitter = StratifiedKFold(min(4, counts.min()), shuffle=True, random_state=seed)
+        folds = list(splitter.split(x, y))
+        losses = [sum(_fold_loss(x, y, c, *fold) for fold in folds) for c in CV_STRENGTHS]
+        strength = CV_STRENGTHS[int(np.argmin(losses))]
+    return _log_probabilities(_logistic(x, y, strength)(query))
+
+
+def _fold_loss(x, y, strength, train, test):
+    position = np.searchsorted(np.unique(y), y[test])
+    scores = _logistic(x[train], y[train], strength)(x[test])
+    return -_log_probabilities(scores)[np.arange(len(test)), position].sum()
+
+
+def _forest_probabilities(x, y, query, seed):
+    forest = RandomForestClassifier(TREES, n_jobs=1, random_state=seed)
+    return forest.fit(x, y).predict_proba(query)
+
+
+def _random_forest(x, y, query, seed):
+    return _log_floored(_forest_probabilities(x, y, query, seed))
+
+
+def _lr_forest(x, y, query, seed):
+    linear = np.exp(_fixed_lr(0.01)(x, y, query, seed))
+    return _log_floored(0.5 * (linear + _forest_probabilities(x, y, query, seed)))
+
+
+def _boosting(x, y, query, seed):
+    """Histogram gradient boosting that can split at 4 to 64 rows.
+
+    scikit-learn's 20 rows a leaf never split fewer than 40 rows (the output would be the
+    prevalence). An eighth of the rows a leaf, at least 2 so that no leaf memorises one patient and
+    at most the usual 20, allows a stump at 4 rows and about three levels of splits from 16 on. The
+    value is this rule of thumb, not tuned.
+    """
+    leaf = int(np.clip(len(y) // 8, 2, 20))
+    model = HistGradientBoostingClassifier(
+        max_iter=60, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=leaf,
+        l2_regularization=1.0, early_stopping=False, random_state=seed)
+    return _log_probabilities(_two_sided(model.fit(x, y).decision_function(query)))
+
+
+def _class_mean(x, y, query, seed):
+    means = np.stack([x[y == label].mean(axis=0) for label in np.unique(y)])
+    # |q|^2 is the same for every class: leaving it out avoids a difference of large numbers.
+    return _log_probabilities(2 * query @ means.T - (means**2).sum(axis=1))
+
+
+def _checked_table(x, y, classes):
+    x, y = np.asarray(x, np.float64), np.asarray(y)
+    if x.ndim != 2 or y.shape != x.shape[:1]:
+        raise ValueError(f"x must be (n, D) and y (n,); got {x.shape} and {y.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError("x has values that are not finite: impute before a baseline is fitted")
+    present = np.unique(y)
+    if (present != present.astype(np.int64)).any() or (present < 0).any():
+        raise ValueError("y must hold class indices 0, 1, ...")
+    if len(present) < 2:
+        raise ValueError(f"a baseline needs at least two classes; got only {present.tolist()}")
+    present = present.astype(np.int64)
+    classes = int(present[-1]) + 1 if classes is None else classes
+    if present[-1] >= classes:
+        raise ValueError(f"label {present[-1]} does not fit into classes={classes}")
+    return x, y.astype(np.int64), present, classes
+
+
+def _spread(output, present, classes):
+    full = np.full((len(output), classes), np.log(PROBABILITY_FLOOR))
+    full[:, present] = output
+    return full
+
+
+def _target_only(body):
+    def fit_predict(x, y, query, *, seed, classes=None):
+        x, y, present, classes = _checked_table(x, y, classes)
+        # One order for one set of rows: neither bootstraps nor folds then depend on how the
+        # support happened to be ordered.
+        order = sorted(range(len(y)), key=lambda i: (y[i], x[i].tobytes()))
+        output = body(x[order], y[order], np.asarray(query, np.float64), seed)
+        return _spread(output, present, classes)
+
+    return fit_predict
+
+
+def _pooled_boosting(x, y, seed):
+    model = HistGradientBoostingClassifier(
+        max_iter=100, max_leaf_nodes=12, learning_rate=0.06, l2_regularization=5.0,
+        early_stopping=False, random_state=seed).fit(x, y)
+    return lambda q: _two_sided(model.decision_function(q))
+
+
+def _pooled(linear_weight, boosting_weight):
+    def fit(x, y, *, seed, classes=None):
+        x, y, present, classes = _checked_table(x, y, classes)
+        parts = []
+        with _one_thread():
+            if linear_weight:
+                parts.append((linear_weight, _logistic(x, y, 0.1)))
+            if boosting_weight:
+                parts.append((boosting_weight, _pooled_boosting(x, y, seed)))
+
+        def predict(query):
+            query = np.asarray(query, np.float64)
+            with _one_thread():
+                scores = sum(weight * part(query) for weight, part in parts)
+            return _spread(_log_probabilities(scores), present, classes)
+
+        return predict
+
+    return fit
+
+
+# name -> fit_predict(x (n, D), y (n,), query (q, D), *, seed, classes=None) -> log-probabilities
+# (q, classes); y holds class indices; ValueError where the support has a single class.
+TARGET_ONLY: dict[str, Callable] = {
+    "lr_c0.01": _target_only(_fixed_lr(0.01)),
+    "lr_c0.1": _target_only(_fixed_lr(0.1)),
+    "lr_cv": _target_only(_lr_cv),
+    "random_forest": _target_only(_random_forest),
+    "gradient_boosting": _target_only(_boosting),
+    "lr_forest": _target_only(_lr_forest),
+    "class_mean": _target_only(_class_mean),
+}
+
+# name -> fit(x, y, *, seed, classes=None) -> predict(query (q, D)) -> log-probabilities.
+POOLED: dict[str, Callable] = {
+    "pooled_lr": _pooled(1.0, 0.0),
+    "pooled_gradient_boosting": _pooled(0.0, 1.0),
+    "pooled_lr_boosting": _pooled(0.5, 1.0),
+}
+
+
+def predict_episodes(name, support_x, support_y, support_mask, query_x, *, seed, pooled=None,
+                     one_class="raise"):
+    """Run one baseline on padded episodes, one after the other, in this process.
+
+    The same `seed` serves every episode, so an episode's output does not depend on its batch.
+
+    Args:
+      name: a key of `TARGET_ONLY` or `POOLED`.
+      support_x: (E, K, ...) inputs, flattened to (E, K, D).
+      support_y: (E, K, C) one-hot labels, C of 2 or more.
+      support_mask: (E, K, C); a row is present if any of its entries is not 0.
+      query_x: (E, Q, ...) inputs; padded rows are predicted too.
+      seed: seed of the random parts, a non-negative integer.
+      pooled: for `POOLED` names the fitted `predict`, made with ``classes=C``.
+      one_class: what a target-only model does with a support of a single class: ``"raise"``, or
+        ``"constant"`` for smoothed class frequencies ((count + 1) / (n + C), chance in a ranking).
+
+    Returns:
+      (E, Q, C) float32 log-probabilities.
+
+    Raises:
+      ValueError: for an unknown name, a pooled name without its fitted model (or the reverse),
+        shapes that do not fit, or a support of a single class.
+    """
+    if name not in TARGET_ONLY and name not in POOLED:
+        known = ", ".join([*TARGET_ONLY, *POOLED])
+        raise ValueError(f"unknown baseline {name!r}; known: {known}")
+    if (name in POOLED) != (pooled is not None):
+        raise ValueError(f"{name} {'needs' if pooled is None else 'does not take'} `pooled`")
+    if one_class not in ("raise", "constant"):
+        raise ValueError(f"one_class must be raise or constant; got {one_class!r}")
+    support_x, query_x, support_y, support_mask = (
+        np.asarray(a) for a in (support_x, query_x, support_y, support_mask))
+    if support_y.ndim != 3 or support_y.shape[2] < 2 or support_y.shape != support_mask.shape:
+        raise ValueError("support_y and support_mask must both be (E, K, C) with C >= 2; got "
+                         f"{support_y.shape} and {support_mask.shape}")
+    episodes, _, classes = support_y.shape
+    support_x = support_x.reshape(*support_y.shape[:2], -1)
+    query_x = query_x.reshape(episodes, query_x.shape[1], -1)
+    outputs = np.empty((episodes, query_x.shape[1], classes), np.float32)
+    with _one_thread():
+        for e in range(episodes):
+            if pooled is not None:
+                outputs[e] = pooled(query_x[e])
+                continue
+            row = support_mask[e].any(axis=1)
+            y = np.where(support_mask[e] > 0, support_y[e], -1.0)[row].argmax(axis=1)
+            if one_class == "constant" and len(np.unique(y)) < 2:
+                share = np.bincount(y, minlength=classes) + 1.0
+                outputs[e] = np.log(share / share.sum())
+                continue
+            try:
+                outputs[e] = TARGET_ONLY[name](support_x[e][row], y, query_x[e], seed=seed,
+                                               classes=classes)
+            except ValueError as error:
+                raise ValueError(f"{name}, episode {e}: {error}") from error
+    return outputs

@@ -1,0 +1,193 @@
+"""The configuration of a run: frozen, typed, and checked before anything starts (floor 5).
+
+Field names are the command line's flags (``--inner.lr=0.1``) and the parameters of a sweep file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+import flax.linen as nn
+import optax
+
+from metajax.baselines import POOLED, TARGET_ONLY
+from metajax.learners import LEARNERS
+from metajax.nn import MLP
+from metajax.training import chunk_size
+from metajax.types import Learner, TaskSpec
+
+HOST_BASELINES = (*TARGET_ONLY, *POOLED)
+METHODS = (*LEARNERS, *HOST_BASELINES)
+Method = Literal[METHODS]  # type: ignore[valid-type]
+
+
+@dataclass(frozen=True)
+class Inner:
+    """The learner's own hyper-parameters; None keeps the learner's default."""
+
+    lr: float | None = None
+    """Step size of the inner loop, above 0."""
+    steps: int | None = None
+    """Steps of the inner loop, 1 or more."""
+    l2: float | None = None
+    """Regularisation of a closed-form or probing head, above 0."""
+    first_order: bool | None = None
+    """Drop second derivatives."""
+    remat: bool | None = None
+    """Recompute inner steps in the backward pass, to save memory."""
+    bias: bool | None = None
+    """Give a closed-form head a constant feature."""
+
+
+# The constructor argument that each field of Inner sets.
+HYPER = {
+    "lr": "inner_lr",
+    "steps": "inner_steps",
+    "l2": "l2",
+    "first_order": "first_order",
+    "remat": "remat",
+    "bias": "bias",
+}
+
+
+@dataclass(frozen=True)
+class Train:
+    """Meta-training."""
+
+    steps: int = 600
+    """Outer steps at most; meta-validation chooses how many are used."""
+    tasks_per_step: int = 16
+    """Episodes an outer step."""
+    steps_per_call: int = 100
+    """Outer steps of one compiled call; meta-validation happens between calls."""
+    lr: float = 0.003
+    """Adam's step size in the outer loop, above 0."""
+    clip: float = 1.0
+    """Largest norm of the meta-gradient, above 0."""
+    task_axis: str = "vmap"
+    """How tasks of a step are laid out: vmap, scan or chunk:n."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The encoder, a multi-layer perceptron."""
+
+    widths: tuple[int, ...] = (32, 32)
+    """Width of every layer."""
+    skip: bool = True
+    """Append the scaled inputs to the features."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluation."""
+
+    episodes: int = 20
+    """Test episodes per task, support size and draw."""
+    validation_episodes: int = 64
+    """Meta-validation episodes after every compiled call."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run: a method on a benchmark with a seed; every support size is evaluated."""
+
+    suite: str
+    benchmark: str
+    learner: str
+    seed: int
+    shots: tuple[int, ...]
+    inner: Inner = field(default_factory=Inner)
+    train: Train = field(default_factory=Train)
+    encoder: Encoder = field(default_factory=Encoder)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+
+
+def hyper(config: RunConfig, *, strict: bool) -> dict[str, Any]:
+    """The constructor arguments that a configuration sets.
+
+    Args:
+      config: the run.
+      strict: refuse a hyper-parameter that the learner does not have; otherwise drop it (sweeps).
+
+    Raises:
+      ValueError: naming the flag and the flags that the learner has.
+    """
+    given = {k: v for k, v in dataclasses.asdict(config.inner).items() if v is not None}
+    if config.learner not in LEARNERS:
+        known = set()
+    else:
+        known = set(inspect.signature(LEARNERS[config.learner]).parameters)
+    foreign = [name for name in given if HYPER[name] not in known]
+    if foreign and strict:
+        has = [f"--inner.{name}" for name, argument in HYPER.items() if argument in known]
+        raise ValueError(
+            f"{config.learner} has no {', '.join(f'--inner.{name}' for name in foreign)}; it has "
+            f"{', '.join(has) or 'no hyper-parameters'}"
+        )
+    return {HYPER[name]: value for name, value in given.items() if name not in foreign}
+
+
+def resolved(config: RunConfig, *, strict: bool) -> RunConfig:
+    """Checks a configuration and drops what its method has no use for.
+
+    Two configurations that mean the same run become equal, and so do their ids.
+
+    Raises:
+      ValueError: for a value out of range, or (strict) a flag the learner does not have.
+    """
+    _check(config)
+    kept = hyper(config, strict=strict)
+    inner = Inner(**{name: kept.get(argument) for name, argument in HYPER.items()})
+    if config.learner in HOST_BASELINES:
+        return dataclasses.replace(config, inner=inner, train=Train(), encoder=Encoder())
+    return dataclasses.replace(config, inner=inner)
+
+
+def _check(config: RunConfig) -> None:
+    """Refuses values out of range."""
+    if config.learner not in METHODS:
+        raise ValueError(f"unknown learner {config.learner!r}; there are {', '.join(METHODS)}")
+    inner, train, evaluate = config.inner, config.train, config.evaluate
+    positive = {
+        "inner.lr": inner.lr, "inner.l2": inner.l2, "train.lr": train.lr, "train.clip": train.clip,
+        "inner.steps": inner.steps, "train.steps": train.steps,
+        "train.steps_per_call": train.steps_per_call, "evaluate.episodes": evaluate.episodes,
+        "evaluate.validation_episodes": evaluate.validation_episodes,
+        "encoder.widths": min(config.encoder.widths, default=1),
+        "shots": min(config.shots, default=0),
+    }  # fmt: skip
+    for name, value in positive.items():
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError(f"--{name} must be above 0 and finite; got {value}")
+    if config.seed < 0:
+        raise ValueError(f"--seed must be 0 or more; got {config.seed}")
+    chunk_size(train.task_axis, train.tasks_per_step)
+
+
+@cache
+def build_encoder(encoder: Encoder) -> nn.Module:
+    """The encoder of a configuration."""
+    return MLP(encoder.widths, skip=encoder.skip)
+
+
+# Equal configurations give the very same object, and with it the compiled programs.
+@cache
+def _build(name: str, spec: TaskSpec, encoder: Encoder, items: tuple) -> Learner:
+    return LEARNERS[name](spec, build_encoder(encoder), **dict(items))
+
+
+def build_learner(config: RunConfig, spec: TaskSpec) -> Learner:
+    """The learner of a resolved configuration."""
+    items = tuple(sorted(hyper(config, strict=False).items()))
+    return _build(config.learner, spec, config.encoder, items)
+
+
+@cache
+def build_optimizer(lr: float, clip: float) -> optax.GradientTransformation:
+    """The outer optimiser: Adam behind a bound on the gradient's norm."""
+    return optax.chain(optax.clip_by_global_norm(clip), optax.adam(lr))

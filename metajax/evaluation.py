@@ -1,0 +1,220 @@
+"""Evaluation: the same episodes for every learner and every host-side baseline (floor 4).
+
+Episode i is drawn from ``fold_in(key, i)`` and uses task i mod T, so two methods evaluated with one
+key can be compared episode by episode. Fitting and scoring are separate: `predict` gives outputs,
+`score` judges outputs, whoever made them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metajax import metrics
+from metajax.types import Episode, Learner, PyTree, TaskSource, TaskSpec
+
+
+class Predictions(NamedTuple):
+    """Outputs on the queries of E episodes, with all that is needed to score them (numpy).
+
+    Attributes:
+      outputs: (E, Q, C) or (E, Q, C, 2); chance where the learner's own were not finite.
+      y: (E, Q, C) labels.
+      mask: (E, Q, C).
+      row: (E, Q) int32 rows of the pool, -1 where padded or not of a pool.
+      task: (E,) int32 task ids (the episode number in a generative world).
+      cluster: (E,) int32, the bootstrap's unit.
+      nonfinite: (E,) float32, 1 where the learner's own outputs were not finite.
+    """
+
+    outputs: np.ndarray
+    y: np.ndarray
+    mask: np.ndarray
+    row: np.ndarray
+    task: np.ndarray
+    cluster: np.ndarray
+    nonfinite: np.ndarray
+
+
+def _row(examples) -> jax.Array:
+    """The pool's rows of some examples, -1 for those that come from no pool."""
+    if isinstance(examples.info, dict) and "row" in examples.info:
+        return examples.info["row"]
+    return jnp.full(examples.y.shape[0], -1)
+
+
+def _in_blocks(predict: Callable, params: PyTree, adapted: PyTree, x: PyTree, block: int):
+    """Predicts a large query in blocks of fixed size, so that memory does not grow with it."""
+    rows = jax.tree.leaves(x)[0].shape[0]
+    if rows <= block:
+        return predict(params, adapted, x)
+    blocks = -(-rows // block)
+
+    def cut(leaf: jax.Array) -> jax.Array:
+        pad = [(0, blocks * block - rows)] + [(0, 0)] * (leaf.ndim - 1)
+        return jnp.pad(leaf, pad).reshape(blocks, block, *leaf.shape[1:])
+
+    outputs = jax.lax.map(lambda part: predict(params, adapted, part), jax.tree.map(cut, x))
+    return outputs.reshape(-1, *outputs.shape[2:])[:rows]
+
+
+def _chance(spec: TaskSpec, episode: Episode, outputs: jax.Array) -> jax.Array:
+    """The outputs of somebody who knows nothing: equal logits, or the support's mean target."""
+    if spec.kind != "regression":
+        return jnp.zeros_like(outputs)
+    y, mask = episode.support.y, episode.support.mask
+    mean = (y * mask).sum(0) / jnp.maximum(mask.sum(0), 1)
+    if spec.variance:
+        variance = (mask * (y - mean) ** 2).sum(0) / jnp.maximum(mask.sum(0), 1)
+        mean = jnp.stack([mean, jnp.maximum(variance, 1e-6)], -1)
+    return jnp.broadcast_to(mean, outputs.shape)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _predict_batch(learner, spec, sample, block, params, data, key, index, task):
+    """Samples, adapts and predicts a batch of episodes; `task` (B,) is -1 in generative worlds."""
+
+    def one(index: jax.Array, task: jax.Array):
+        sample_key, adapt_key = jax.random.split(jax.random.fold_in(key, index))
+        episode = sample(data, sample_key, task)
+        adapted = learner.adapt(params, episode.support, adapt_key)
+        outputs = _in_blocks(learner.predict, params, adapted, episode.query.x, block)
+        present = (episode.query.mask > 0).reshape(*episode.query.mask.shape, *[1] * spec.variance)
+        bad = ~(jnp.isfinite(outputs) | ~present).all()
+        outputs = jnp.where(bad, _chance(spec, episode, outputs), outputs)
+        outputs = jnp.where(present, outputs, 0.0)
+        query = episode.query
+        return outputs, query.y, query.mask, _row(query), bad.astype(jnp.float32)
+
+    return jax.vmap(one)(index, task)
+
+
+@partial(jax.jit, static_argnums=0)
+def _draw_batch(sample, data, key, index, task):
+    def one(index: jax.Array, task: jax.Array) -> Episode:
+        return sample(data, jax.random.split(jax.random.fold_in(key, index))[0], task)
+
+    return jax.vmap(one)(index, task)
+
+
+def _batches(source: TaskSource, tasks: int, batch: int):
+    """Yields index (B,), task (B,) and how many of the batch count, the last batch filled up."""
+    if tasks < 1 or batch < 1:
+        raise ValueError(f"tasks and batch must be at least 1; got {tasks} and {batch}")
+    for start in range(0, tasks, batch):
+        index = np.arange(start, start + batch)
+        task = index if source.tasks is None else source.tasks[index % len(source.tasks)]
+        yield jnp.asarray(index), jnp.asarray(task), min(batch, tasks - start)
+
+
+def _to_host(batch: PyTree, count: int) -> PyTree:
+    """The first `count` episodes of a batch as numpy arrays."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], batch)
+
+
+def _collect(parts: list) -> PyTree:
+    """Joins batches of pytrees along their first axis."""
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def predict(
+    learner: Learner,
+    params: PyTree,
+    source: TaskSource,
+    key: jax.Array,
+    *,
+    tasks: int,
+    batch: int,
+    block: int = 4096,
+) -> Predictions:
+    """Adapts to `tasks` episodes and predicts their queries.
+
+    Args:
+      learner: the learner.
+      params: its meta-parameters.
+      source: where episodes come from.
+      key: the benchmark's key, never the run's: equal keys give equal episodes.
+      tasks: E, the number of episodes.
+      batch: episodes of one compiled call.
+      block: the most query rows predicted at once.
+
+    Raises:
+      ValueError: if `tasks` or `batch` is below 1.
+    """
+    parts = []
+    for index, task, count in _batches(source, tasks, batch):
+        result = _predict_batch(
+            learner, source.spec, source.sample, block, params, source.data, key, index, task
+        )
+        parts.append(_to_host(result, count))
+    outputs, y, mask, row, nonfinite = _collect(parts)
+    task, cluster = episode_units(source, tasks)
+    return Predictions(outputs, y, mask, row, task, cluster, nonfinite)
+
+
+def episode_units(source: TaskSource, tasks: int) -> tuple[np.ndarray, np.ndarray]:
+    """The task ids and clusters (E,) of the episodes that `predict` enumerates."""
+    index = np.arange(tasks, dtype=np.int32)
+    task = index if source.tasks is None else source.tasks[index % len(source.tasks)]
+    return task, task if source.clusters is None else source.clusters[task]
+
+
+def draw(source: TaskSource, key: jax.Array, *, tasks: int, batch: int) -> Episode:
+    """The very episodes of `predict`, as numpy arrays with a leading axis E, for host baselines."""
+    parts = []
+    for index, task, count in _batches(source, tasks, batch):
+        result = _draw_batch(source.sample, source.data, key, index, task)
+        parts.append(_to_host(result, count))
+    return _collect(parts)
+
+
+def episodes_sha256(episodes: Episode) -> str:
+    """A digest of which rows (and labels) are in which episode: equal for paired comparisons."""
+    digest = hashlib.sha256()
+    for part in (episodes.support, episodes.query):
+        row = part.info["row"] if isinstance(part.info, dict) and "row" in part.info else part.x
+        for array in (np.asarray(row), np.asarray(part.y, np.float32)):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+@partial(jax.jit, static_argnums=0)
+def _score_batch(spec, outputs, y, mask):
+    return jax.vmap(partial(metrics.score, spec))(outputs, y, mask)
+
+
+def score(spec: TaskSpec, predictions: Predictions) -> dict[str, np.ndarray]:
+    """Scores every episode; NaN where the query leaves a metric undefined.
+
+    Returns:
+      Metric names of `metajax.metrics.METRICS` to (E,) float32, and ``nonfinite``.
+    """
+    scores = _score_batch(spec, predictions.outputs, predictions.y, predictions.mask)
+    return {name: np.asarray(values) for name, values in scores.items()} | {
+        "nonfinite": predictions.nonfinite
+    }
+
+
+def evaluate(
+    learner: Learner,
+    params: PyTree,
+    source: TaskSource,
+    key: jax.Array,
+    *,
+    tasks: int,
+    batch: int,
+) -> dict[str, np.ndarray]:
+    """Scores a learner on `tasks` episodes; see `predict` and `score`.
+
+    Returns:
+      Every metric, ``nonfinite``, ``task`` and ``cluster``, each an array (tasks,).
+    """
+    predictions = predict(learner, params, source, key, tasks=tasks, batch=batch)
+    units = {"task": predictions.task, "cluster": predictions.cluster}
+    return score(source.spec, predictions) | units

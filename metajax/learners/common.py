@@ -1,0 +1,101 @@
+"""What several learners share: a network with a linear head, and the usual meta-loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from metajax.losses import loss
+from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
+
+
+class Network(NamedTuple):
+    """An encoder and a linear head as pure functions over ``{"body": ..., "head": ...}``.
+
+    Attributes:
+      init: ``(key, x) -> params``.
+      apply: ``(params, x) -> outputs (N, C)``.
+      features: ``(body, x) -> (N, D)``.
+      head: ``(head, features) -> outputs (N, C)``.
+    """
+
+    init: Callable[[jax.Array, PyTree], PyTree]
+    apply: Callable[[PyTree, PyTree], jax.Array]
+    features: Callable[[PyTree, PyTree], jax.Array]
+    head: Callable[[PyTree, jax.Array], jax.Array]
+
+
+def network(spec: TaskSpec, encoder: nn.Module) -> Network:
+    """Puts a linear head with one output per class, finding or target on an encoder.
+
+    Raises:
+      ValueError: if the specification asks for a predictive variance, which no linear head has.
+    """
+    if spec.variance:
+        raise ValueError("a network with a linear head gives no predictive variance")
+    linear = nn.Dense(spec.outputs)
+
+    def init(key: jax.Array, x: PyTree) -> PyTree:
+        body_key, head_key = jax.random.split(key)
+        body = encoder.init(body_key, x)
+        return {"body": body, "head": linear.init(head_key, encoder.apply(body, x))}
+
+    def apply(params: PyTree, x: PyTree) -> jax.Array:
+        return linear.apply(params["head"], encoder.apply(params["body"], x))
+
+    return Network(init, apply, encoder.apply, linear.apply)
+
+
+def from_adaptation(spec: TaskSpec, init: Callable, adapt: Callable, predict: Callable) -> Learner:
+    """Completes a learner with the usual meta-loss: the query loss after adapting to the support.
+
+    Args:
+      spec: the task specification.
+      init: as in `Learner`.
+      adapt: as in `Learner`.
+      predict: as in `Learner`.
+    """
+
+    def meta_loss(params: PyTree, episode: Episode, key: jax.Array):
+        adapted = adapt(params, episode.support, key)
+        value = loss(spec, predict(params, adapted, episode.query.x), episode.query)
+        return value, {"loss": value}
+
+    return Learner(init, adapt, predict, meta_loss)
+
+
+def joined(episode: Episode) -> Examples:
+    """All labelled rows of an episode, support first: for learners that need no split."""
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *episode)
+
+
+def pretrained(spec: TaskSpec, net: Network, adapt: Callable, predict: Callable) -> Learner:
+    """Completes a learner that is pre-trained on the pooled rows of all training tasks.
+
+    Its meta-loss is the plain loss of the unadapted network on every labelled row, so it uses no
+    task identity: the "pre-train, then adapt" family of transfer learning.
+    """
+
+    def init(key: jax.Array, episode: Episode) -> PyTree:
+        return net.init(key, episode.support.x)
+
+    def meta_loss(params: PyTree, episode: Episode, key: jax.Array):
+        rows = joined(episode)
+        value = loss(spec, net.apply(params, rows.x), rows)
+        return value, {"loss": value}
+
+    return Learner(init, adapt, predict, meta_loss)
+
+
+def require(name: str, spec: TaskSpec, *kinds: str) -> None:
+    """Refuses a task kind that a learner is not defined for.
+
+    Raises:
+      ValueError: naming the learner, the kind given and the kinds possible.
+    """
+    if spec.kind not in kinds:
+        raise ValueError(f"{name} is defined for {' and '.join(kinds)} tasks; got {spec.kind}")

@@ -1,0 +1,45 @@
+"""Prototypical networks: the nearest class mean in a learned space.
+
+Snell, Swersky, Zemel 2017, https://arxiv.org/abs/1703.05175. The logit of class c is
+``-|f(x) - mean of f over the support of c|^2``: the squared Euclidean distance, summed over
+features, no temperature. The gradient is exact.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from metajax.learners.common import from_adaptation, require
+from metajax.losses import ABSENT
+from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
+
+
+def protonet(spec: TaskSpec, encoder: nn.Module) -> Learner:
+    """Builds a prototypical network; adapted is the (C, D) prototypes and the (C,) class sizes.
+
+    Args:
+      spec: multiclass tasks.
+      encoder: maps inputs (N, ...) to features (N, D).
+
+    Raises:
+      ValueError: for multilabel and regression tasks.
+    """
+    require("protonet", spec, "multiclass")
+
+    def init(key: jax.Array, episode: Episode) -> PyTree:
+        return encoder.init(key, episode.support.x)
+
+    def adapt(params: PyTree, support: Examples, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        member = support.y * support.mask
+        sizes = member.sum(0)
+        sums = member.T @ encoder.apply(params, support.x)
+        return sums / jnp.maximum(sizes, 1)[:, None], sizes
+
+    def predict(params: PyTree, adapted: tuple[jax.Array, jax.Array], x: PyTree) -> jax.Array:
+        prototypes, sizes = adapted
+        gaps = encoder.apply(params, x)[:, None, :] - prototypes
+        return jnp.where(sizes > 0, -(gaps**2).sum(-1), ABSENT)
+
+    return from_adaptation(spec, init, adapt, predict)

@@ -1,0 +1,129 @@
+"""The record of a run on disk: JSON and npz, written whole or not at all (floor 5).
+
+``<suite>/runs/<id>/`` holds ``config.json``, ``environment.json``, ``metrics.jsonl``,
+``result.json`` and ``scores.npz``. The id is a digest of what determines the numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import metajax
+from metajax.config import RunConfig
+from metajax.datasets import Card
+
+# Raised when a change of code changes what a number means: old runs are then other runs.
+NUMBERS_VERSION = 1
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
+
+
+def run_id(config: RunConfig, cards: Iterable[Card]) -> str:
+    """The identity of a run: readable first, then a digest of config, data and NUMBERS_VERSION."""
+    files = sorted((file.path, file.sha256) for card in cards for file in card.files)
+    versions = sorted((card.name, card.version) for card in cards)
+    content = [dataclasses.asdict(config), files, versions, NUMBERS_VERSION]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+    return f"{config.benchmark}-{config.learner}-s{config.seed}-{digest}"
+
+
+def environment(cards: Iterable[Card]) -> dict[str, Any]:
+    """Where a run happened: commit, packages, device, flags, hardware, data. No secrets."""
+    device = jax.devices()[0]
+    return {
+        "metajax": metajax.__version__,
+        "numbers_version": NUMBERS_VERSION,
+        "commit": _git("rev-parse", "HEAD"),
+        "modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "device": {"platform": device.platform, "kind": device.device_kind},
+        "hardware": {"machine": platform.machine(), "cpu": _cpu(), "cores": os.cpu_count()},
+        "flags": {k: v for k, v in os.environ.items() if k in ("XLA_FLAGS", "JAX_PLATFORMS")},
+        "cards": {
+            card.name: {
+                "version": card.version,
+                "files": {file.path: file.sha256 for file in card.files},
+            }
+            for card in cards
+        },
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the folder the package lies in, None without git or a checkout."""
+    command = ["git", "-C", str(Path(metajax.__file__).parent), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _cpu() -> str:
+    """The processor's name as the kernel gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((s.partition(":")[2].strip() for s in lines if s.startswith("model name")), "")
+
+
+def is_complete(folder: Path) -> bool:
+    """True if a finished record lies here (its last file is written before the rename)."""
+    return (folder / "result.json").is_file()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON with sorted keys through a temporary name."""
+    temporary = path.with_name(f".tmp-{path.name}")
+    temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    temporary.replace(path)
+
+
+def write_record(
+    partial: Path,
+    folder: Path,
+    *,
+    config: RunConfig,
+    environment: Mapping[str, Any],
+    history: list[dict[str, Any]],
+    result: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+) -> None:
+    """Completes the record in its temporary folder and renames that into place.
+
+    Args:
+      partial: the run's temporary folder; what else it holds (checkpoints) moves along.
+      folder: the final name; if another process was faster, its record is kept.
+      config: the resolved configuration.
+      environment: see `environment`.
+      history: lines of metrics.jsonl.
+      result: status, units, times.
+      arrays: the content of scores.npz.
+
+    Raises:
+      OSError: if the disk is full or read-only; the temporary folder is then left as it is.
+    """
+    partial.mkdir(parents=True, exist_ok=True)
+    write_json(partial / "config.json", dataclasses.asdict(config))
+    write_json(partial / "environment.json", environment)
+    lines = "".join(json.dumps(line, sort_keys=True) + "\n" for line in history)
+    (partial / "metrics.jsonl").write_text(lines)
+    np.savez_compressed(partial / "scores.npz", **arrays)
+    write_json(partial / "result.json", result)
+    if not is_complete(folder):
+        partial.rename(folder)

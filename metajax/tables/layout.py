@@ -1,0 +1,171 @@
+"""What Markdown and the HTML page share: names, cells, order, ranks, footers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from metajax.statistics import MIN_CLUSTERS, average_ranks, cluster_means, holm, paired_wilcoxon
+from metajax.tables.records import Run, groups, shots_of, task_scores
+
+NAMES = {
+    "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "mse": "MSE",
+    "spearman": "Spearman", "log_loss": "log-loss",
+}  # fmt: skip
+SHOWN = ("auroc", "auprc", "brier", "ece", "spearman", "mse")
+LOWER_IS_BETTER = ("brier", "ece", "log_loss", "mse")
+FEW = f"fewer than {MIN_CLUSTERS} clusters: no p-values"
+_NAMED_TASKS = 12  # more are counted, not named
+
+
+def name_of(metric: str) -> str:
+    """Return a metric's name as papers write it."""
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def number(value: float, sign: bool = False) -> str:
+    """Write a score with three decimals and no leading zero; a dash if undefined."""
+    if not np.isfinite(value):
+        return "–"
+    text = f"{abs(value):.3f}"
+    minus = "-" if value < 0 and float(text) else "+" if sign else ""
+    return minus + (text[1:] if text.startswith("0.") else text)
+
+
+def cell(mean: float, low: float, high: float, kind: str = "", sign: bool = False) -> tuple:
+    """Return a cell's mean and interval as text: ``(".743", " [.701, .785]")``."""
+    if kind.startswith("diverged"):
+        return kind, ""
+    if not np.isfinite(low):
+        return number(mean, sign), ""
+    return number(mean, sign), f" [{number(low, sign)}, {number(high, sign)}]"
+
+
+def benchmarks(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Return the (suite, benchmark) pairs of the runs, in alphabetical order."""
+    return sorted({(run.config["suite"], run.config["benchmark"]) for run in runs})
+
+
+def part(table: pd.DataFrame, suite: str, benchmark: str) -> pd.DataFrame:
+    """Return the long table's rows of one benchmark, those of its single tasks left out."""
+    return table[(table.suite == suite) & (table.benchmark == benchmark)]
+
+
+def shown(table: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    """Return those of the wanted metrics that a benchmark has, in the wanted order."""
+    return [metric for metric in metrics if (table.metric == metric).any()]
+
+
+def order(table: pd.DataFrame, metric: str) -> list[str]:
+    """Return a benchmark's learners, best mean over all shots first, diverged ones last."""
+    by = table[table.metric == metric].groupby("learner")["mean"]
+    mean = by.agg(lambda x: x.mean(skipna=False))
+    mean = mean if metric in LOWER_IS_BETTER else -mean
+    rest = sorted(set(table.learner) - set(mean.index))
+    return sorted(mean.index, key=lambda n: (np.isnan(mean[n]), mean[n], n)) + rest
+
+
+def best(table: pd.DataFrame, metric: str) -> dict[int, float]:
+    """Return the best mean at each number of shots."""
+    by = table[table.metric == metric].groupby("shots")["mean"]
+    return (by.min() if metric in LOWER_IS_BETTER else by.max()).to_dict()
+
+
+def ranking(
+    runs: Sequence[Run], benchmark: tuple[str, str], metric: str
+) -> tuple[dict[str, float], dict[str, float], str]:
+    """Rank the learners of a benchmark on cluster means, and test them against the best.
+
+    Args:
+      runs: what `load_runs` gave.
+      benchmark: ``(suite, benchmark)``.
+      metric: name of the metric.
+
+    Returns:
+      ``(ranks, pvalues, best)``: the average rank over clusters and shots of every learner tested
+      at all shots (diverged ones come last); Holm-adjusted Wilcoxon p-values against the best
+      learner, empty if there are fewer than 10 clusters; the best learner's name.
+    """
+    found = {n: seeds for (s, b, n), seeds in groups(runs).items() if (s, b) == benchmark}
+    lost = {n for n, seeds in found.items() if any(r.result["status"] == "diverged" for r in seeds)}
+    shots = sorted({s for seeds in found.values() for s in shots_of(seeds)})
+    lower = metric in LOWER_IS_BETTER
+    columns: dict[str, np.ndarray] = {}
+    for name in sorted(set(found) - lost):
+        scores = [task_scores(found[name], metric, s) for s in shots]
+        if scores and all(s.tasks.size for s in scores):
+            columns[name] = np.stack([cluster_means(s.mean, s.cluster) for s in scores])
+    if not columns:
+        return {}, {}, ""
+    worst = np.full_like(next(iter(columns.values())), np.inf if lower else -np.inf)
+    everyone = columns | dict.fromkeys(sorted(lost), worst)
+    flat = np.stack([c.ravel() for c in everyone.values()], axis=1)
+    ranks = dict(zip(everyone, average_ranks(flat, not lower).tolist(), strict=True))
+    mean = {n: np.nanmean(c) * (1 if lower else -1) for n, c in columns.items()}
+    top = min(mean, key=lambda n: (mean[n], n))
+    units = {n: c.mean(axis=0) for n, c in columns.items()}
+    rivals = [n for n in units if n != top]
+    raw = [paired_wilcoxon(units[n], units[top]) for n in rivals]
+    if all(p is None for p in raw):
+        return ranks, {}, top
+    return ranks, dict(zip(rivals, holm(raw).tolist(), strict=True)), top
+
+
+def footer(table: pd.DataFrame, runs: Sequence[Run], metrics: Sequence[str]) -> list[str]:
+    """Say what stands behind the numbers of one benchmark.
+
+    Args:
+      table: the benchmark's rows of the long table.
+      runs: its runs.
+      metrics: the metrics shown.
+
+    Returns:
+      Sentences: tasks, clusters, seeds, protocol, kind of interval, draws, undefined episodes.
+    """
+    ids = sorted({int(t) for run in runs for t in run.scores.get("task", ())})
+    titles = next((run.result["tasks"] for run in runs if run.result.get("tasks")), [])
+    tasks = f"{len(ids)} tasks" if len(ids) != 1 else "1 task"
+    if titles and ids and len(ids) <= _NAMED_TASKS:
+        tasks += f" ({', '.join(str(titles[i]) for i in ids)})"
+    clusters = len({int(c) for run in runs for c in run.scores.get("cluster", ())})
+    kinds = {k for k in table.interval if not k.startswith("diverged")} - {"none"}
+    kind = {"clusters": "bootstrap over clusters"}
+    said = "; ".join(sorted(kind.get(k, f"bootstrap over {k}") for k in kinds))
+    rows = table[table.metric.isin(metrics)]
+    draws = rows[rows.draw != ""].groupby("metric")["draw"].first()
+    lines = [
+        f"{tasks}, {_count(clusters, 'cluster')}, {_span(table.seeds)} a learner; protocol: "
+        f"{', '.join(sorted({p for p in table.protocol if p})) or 'not stated'}.",
+        f"Intervals: 95 %, {said}." if said else "No intervals: no replicates were kept.",
+        "Draws: " + ", ".join(f"{name_of(m)} {draws[m]}" for m in metrics if m in draws) + ".",
+    ]
+    prevalence = table[table.metric == "prevalence"]
+    if len(prevalence) and prevalence["mean"].notna().any():
+        draw = prevalence.draw[prevalence.draw != ""].iloc[0]
+        lines.append(f"Prevalence of the queries ({draw} draws): "
+                     f"{number(prevalence['mean'].mean())}.")  # fmt: skip
+    # Undefined is a property of the query labels, hence the same for all learners and seeds.
+    each = (rows.undefined / rows.seeds).groupby([rows.metric, rows.shots]).max()
+    undefined = each.groupby("metric").sum()
+    told = [f"{name_of(m)} {undefined[m]:.0f}" for m in metrics if undefined.get(m, 0)]
+    lines.append(f"Undefined episodes (of all k), left out for all: {', '.join(told) or 'none'}.")
+    failed = rows.groupby(["learner", "shots", "draw"])["nonfinite"].max().groupby("learner").sum()
+    if failed.any():
+        told = [f"{n} {c}" for n, c in failed.items() if c]
+        lines.append(f"Non-finite outputs, scored as chance: {', '.join(told)}.")
+    if len({repr(run.result.get("episodes_sha256")) for run in runs}) > 1:
+        lines.append("Not all learners were scored on the same episodes.")
+    return lines
+
+
+def _count(n: int, noun: str) -> str:
+    """Say how many, in the right number."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _span(seeds: pd.Series) -> str:
+    """Say how many seeds, a range where learners differ."""
+    low, high = int(seeds.min()), int(seeds.max())
+    return _count(low, "seed") if low == high else f"{low} to {high} seeds"

@@ -1,0 +1,137 @@
+"""The long table of a suite, and paired differences of learners (a part of `metajax.tables`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from metajax.statistics import MIN_CLUSTERS, cluster_bootstrap, cluster_means, replicate_interval
+from metajax.tables.records import DRAWS, Run, groups, metrics_of, shots_of, task_scores
+
+COLUMNS = (
+    "suite benchmark learner shots metric mean low high tasks seeds "
+    "protocol draw clusters undefined nonfinite interval seed_sd"
+).split()
+PATIENTS = "patients, these tasks only"
+
+
+def interval(mean: np.ndarray, cluster: np.ndarray, replicates: np.ndarray) -> tuple:
+    """Return the mean over tasks with its 95 % interval.
+
+    From 10 clusters on clusters are resampled; below, patients within these tasks (by their kept
+    replicates).
+
+    Args:
+      mean: (T,) mean of each task, or a difference of two learners; NaN tasks are left out.
+      cluster: (T,) cluster of each task.
+      replicates: (T, B) bootstrap deviations of each task; B = 0 if there are none.
+
+    Returns:
+      ``(mean, low, high, tasks, clusters, kind)``; the ends are NaN if kind is ``"none"``.
+    """
+    kept = ~np.isnan(mean)
+    mean, replicates = mean[kept], replicates[kept]
+    total = float(mean.mean()) if mean.size else np.nan
+    names, size = np.unique(cluster[kept], return_counts=True)
+    counts = (len(mean), len(names))
+    if len(names) >= MIN_CLUSTERS:
+        # A mean over tasks is a ratio of sums over clusters: each cluster counts with its size.
+        unit = total + size / size.mean() * (cluster_means(mean, cluster[kept]) - total)
+        found = cluster_bootstrap(unit, names, np.random.default_rng(0), draws=2000)
+        return total, found.low, found.high, *counts, "clusters"
+    if replicates.size and not np.isnan(replicates).any():
+        found = replicate_interval(total, replicates.mean(axis=0))
+        return total, found.low, found.high, *counts, PATIENTS
+    return total, np.nan, np.nan, *counts, "none"
+
+
+def long_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Tabulate every metric of every learner, by benchmark and by single task.
+
+    Args:
+      runs: what `load_runs` gave.
+
+    Returns:
+      One row per suite, benchmark, learner, shots and metric, with the columns `COLUMNS`. Rows of
+      single tasks are named ``<benchmark>/<task>``. If a seed of a learner diverged its means are
+      NaN and `interval` says how many did.
+    """
+    rows = []
+    by_benchmark: dict[tuple, set] = {}
+    for run in runs:
+        key = (run.config["suite"], run.config["benchmark"])
+        by_benchmark.setdefault(key, set()).update(metrics_of([run]))
+    for (suite, benchmark, learner), seeds in groups(runs).items():
+        lost = sum(run.result["status"] == "diverged" for run in seeds)
+        names = dict(enumerate(seeds[0].result.get("tasks") or ()))
+        for shots in sorted({int(s) for run in seeds for s in np.atleast_1d(run.config["shots"])}):
+            for metric in sorted(by_benchmark[suite, benchmark]):
+                found = task_scores(seeds, metric, shots)
+                if not lost and not found.tasks.size:
+                    continue
+                parts = [(benchmark, slice(None))]
+                parts += [(f"{benchmark}/{names[t]}", slice(i, i + 1))
+                          for i, t in enumerate(found.tasks.tolist()) if t in names]  # fmt: skip
+                draw = DRAWS[found.draw] if found.draw >= 0 else ""
+                spread = found.seeds.std(ddof=1) if len(seeds) > 1 and not lost else np.nan
+                for name, at in parts:
+                    value = interval(found.mean[at], found.cluster[at], found.replicates[at])
+                    if lost:
+                        value = (np.nan,) * 3 + value[3:5] + (f"diverged: {lost} of {len(seeds)}",)
+                    rows.append((
+                        suite, name, learner, shots, metric, *value[:4], len(seeds),
+                        seeds[0].result.get("protocol", ""), draw, value[4],
+                        int(found.undefined[at].sum()),
+                        int(found.nonfinite[at].sum()),
+                        value[5], spread if name == benchmark else np.nan,
+                    ))  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:5], ignore_index=True)
+
+
+def compare(
+    runs: Sequence[Run], benchmark: str, learner: str, rivals: Sequence[str], metric: str
+) -> pd.DataFrame:
+    """Return paired differences of one learner with others on the same episodes.
+
+    Args:
+      runs: what `load_runs` gave.
+      benchmark: name of the benchmark.
+      learner: the learner, by its name in the table.
+      rivals: those it is compared with.
+      metric: name of the metric.
+
+    Returns:
+      Columns ``rival, shots, mean, low, high, tasks, clusters, interval``; `mean` is learner minus
+      rival. Shots that one of the two lacks are left out, learners that diverged give NaN.
+
+    Raises:
+      ValueError: for an unknown name, or learners that were not scored on the same episodes.
+    """
+    found = {name: seeds for (_, b, name), seeds in groups(runs).items() if b == benchmark}
+    if unknown := [name for name in (learner, *rivals) if name not in found]:
+        raise ValueError(f"no run of {unknown[0]!r} on {benchmark!r}; there are "
+                         f"{', '.join(sorted(found)) or 'none'}")  # fmt: skip
+    rows = []
+    for rival in rivals:
+        a, b = found[learner], found[rival]
+        if len({repr(run.result.get("episodes_sha256")) for run in (*a, *b)}) > 1:
+            raise ValueError(f"{learner} and {rival} were not scored on the same episodes of "
+                             f"{benchmark}")  # fmt: skip
+        lost = any(run.result["status"] == "diverged" for run in (*a, *b))
+        for shots in sorted(set(shots_of(a)) & set(shots_of(b))):
+            x, y = task_scores(a, metric, shots), task_scores(b, metric, shots)
+            _, i, j = np.intersect1d(x.tasks, y.tasks, return_indices=True)
+            boot = x.replicates[i], y.replicates[j]
+            boot = boot[0] - boot[1] if boot[0].shape == boot[1].shape else boot[0][:, :0]
+            value = interval(x.mean[i] - y.mean[j], x.cluster[i], boot)
+            value = (np.nan,) * 3 + value[3:5] + ("diverged",) if lost else value
+            rows.append((rival, shots, *value))
+    columns = ["rival", "shots", "mean", "low", "high", "tasks", "clusters", "interval"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def csv(table: pd.DataFrame) -> str:
+    """Write the long table as CSV, the same bytes for the same records."""
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
