@@ -172,7 +172,8 @@ def _choices(y, pool, sizes, rng):
 
 class _Measured(NamedTuple):
     auroc: np.ndarray  # (3, S, 2, draws): pooled, target-only, ceiling
-    influence: np.ndarray  # (2, S, 2, n): part of each row in ceiling - pooled, ceiling - target
+    # (2, S, 2, n): each row's part in ceiling - pooled and ceiling - target; NaN if never held out
+    influence: np.ndarray
     evidence: np.ndarray  # (S,): mean over draws of target-only minus pooled, from k labels
 
 
@@ -213,7 +214,7 @@ def _measure(y, groups, table, prior, shots, draws, seed):
                 for r, rival in enumerate(rivals):
                     gap = placed[2] - rival
                     influence[r, s, c, held] += gap - gap[y[held] == 1].mean()
-    return _Measured(auroc, influence / np.maximum(times, 1), evidence)
+    return _Measured(auroc, influence / np.where(times > 0, times, np.nan), evidence)
 
 
 def _replicates(gaps, influences, labels, patients, clusters, rng):
@@ -229,8 +230,10 @@ def _replicates(gaps, influences, labels, patients, clusters, rng):
         who = np.unique(who, return_inverse=True)[1]
         # Bayesian bootstrap (Rubin 1981): exponential weights never lose the rarer class.
         weight = rng.exponential(size=(REPLICATES, who.max() + 1))[:, who]
-        for rows in (y == 0, y == 1):
-            total += weight[:, rows] @ influence[rows] / weight[:, rows].sum(axis=1)
+        for c in (0, 1):
+            rows = (y == c) & np.isfinite(influence)
+            part = influence[rows] - influence[rows].mean()  # rows differ in their number of draws
+            total += weight[:, rows] @ part / weight[:, rows].sum(axis=1)
         # What is left because draws are few: their Monte-Carlo error.
         spread = gap.std(ddof=1) / len(gap) ** 0.5 if len(gap) > 1 else 0.0
         total += spread * rng.standard_normal(REPLICATES)

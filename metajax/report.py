@@ -51,14 +51,13 @@ figure{margin:0}svg{width:100%;height:auto}summary{cursor:pointer;margin:.5rem 0
 td.wrap{white-space:normal;text-align:left;overflow-wrap:anywhere}
 """
 READING = """<p>Scores are means over tasks of the mean over each task's test episodes and over
-seeds. Every learner is scored on the same episodes. The 95 % interval in brackets says how far the mean
-could be by chance. From 10 clusters on it resamples clusters (tasks that share patients, molecules
-or a panel) and speaks for new ones. Below 10 it resamples patients within these tasks: it says
-nothing of other hospitals or diseases, and no p-value is given. Two learners whose intervals
-overlap may still differ, because their episodes are the same: see the paired differences in the
-suite's table. The spread over seeds is not in the interval. AUROC and AUPRC come from balanced
-draws; Brier, ECE and the calibration plot from natural draws, where the support has the task's own
-prevalence.</p>"""
+seeds. The 95 % interval in brackets says how far the mean could be by chance. From 10 clusters on
+it resamples clusters (tasks that share patients, molecules or a panel) and speaks for new ones.
+Below 10 it resamples patients within these tasks: it says nothing of other hospitals or diseases,
+and no p-value is given. Two learners whose intervals overlap may still differ, because their
+episodes are the same: see the paired differences in the suite's table. The spread over seeds is
+not in the interval. AUROC and AUPRC come from balanced draws; Brier, ECE and the calibration plot
+from natural draws, where the support has the task's own prevalence.</p>"""
 
 
 def report(table: pd.DataFrame, runs: Sequence[Run], title: str) -> str:
@@ -180,14 +179,14 @@ def _curves(
                   label="others" if i == 0 else None)  # fmt: skip
     for i, (name, colour) in enumerate(zip(chosen, COLOURS, strict=False)):
         one = rows[rows.learner == name]
-        x = one.shots * 1.03 ** (i - len(chosen) / 2)  # side by side: intervals stay visible
+        x = one.shots * 1.03 ** (i - (len(chosen) - 1) / 2)  # side by side: intervals stay visible
         ends = np.maximum(0, [one["mean"] - one.low, one.high - one["mean"]])
         axes.errorbar(x, one["mean"], yerr=np.nan_to_num(ends), color=colour, marker="o", ms=4,
                       lw=1.5, elinewidth=1, label=name)  # fmt: skip
     axes.set_xscale("log", base=2)
     axes.set_xticks(shots, [str(s) for s in shots])
     axes.minorticks_off()
-    _legend(axes)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, labelcolor=INK)
     better = "lower" if metric in LOWER_IS_BETTER else "higher"
     said = f"{name_of(metric)} by number of labels, with 95 % intervals; {better} is better."
     return figure, said
@@ -215,14 +214,9 @@ def _calibration(runs: Sequence[Run], chosen: Sequence[str]) -> tuple[Figure | N
     if not drawn:
         return None, ""
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    _legend(axes)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, labelcolor=INK)
     said = f"Calibration at k = {k}, natural draws, all tasks and seeds together; bins with fewer "
     return figure, said + f"than {LEAST} rows are left out. The diagonal is perfect."
-
-
-def _legend(axes: Any) -> None:
-    """A legend in the page's ink."""
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
 
 
 def _svg(figure: Figure, name: str, caption: str) -> str:

@@ -135,7 +135,9 @@ def _run_baseline(config: RunConfig, benchmark: Benchmark):
     def outputs(i: int, fold: Fold, source, key, episodes: int) -> Predictions:
         if config.learner in baselines.POOLED and i not in fitted:
             rows = fold.pooled_rows()
-            fitted[i] = baselines.POOLED[config.learner](*rows, seed=config.seed)
+            fitted[i] = baselines.POOLED[config.learner](
+                *rows, seed=config.seed, classes=benchmark.spec.outputs
+            )
         support, query = draw(source, key, tasks=episodes, batch=min(episodes, 32))
         guess = baselines.predict_episodes(
             config.learner, support.x, support.y, support.mask, query.x, seed=config.seed,

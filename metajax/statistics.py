@@ -85,7 +85,8 @@ def cluster_bootstrap(
     Clusters are resampled with replacement. The plain percentile interval is too narrow for few
     clusters (its spread misses a factor sqrt((n - 1) / n) and it ignores that the spread is itself
     estimated), so its tails are moved out to the level at which they would match Student's interval
-    were the means normal: the expanded percentile interval.
+    were the means normal: the expanded percentile interval. Below about 8 clusters it is still too
+    narrow, as any interval is that stays within the means seen.
 
     Args:
       scores: (n,) scores, NaN where undefined.
@@ -130,7 +131,9 @@ def patient_replicates(
     Replicate b adds the patient part, ``sum_p (w_p - 1) * influence_p`` with w multinomial over
     patients, and the part due to finitely many supports, ``sum_e (v_e / (E - 1) - 1 / E) * s_e``
     with v multinomial of E - 1 draws (E - 1, because E draws would give too little variance).
-    What a patient changes by being in a support is not counted.
+    This covers the score that supports drawn from these patients reach on new patients. What a
+    patient changes by being in a support is not counted: as an interval for wholly new patients,
+    support and query, it is too narrow, the more so the fewer the shots.
 
     Args:
       scores: (E,) score of each episode; NaN episodes are left out.

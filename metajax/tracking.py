@@ -136,7 +136,7 @@ def mirror(
         kept = {k: result[k] for k in ("status", "steps", "seconds") if k in result}
         run.summary.update({**flatten(kept), **summary})
         run.finish(exit_code=0 if result.get("status") == "complete" else 1)
-        (home / MARK).touch()  # after the exit record: a torn copy never has it
+        (home / MARK).touch()  # last: a copy that a kill interrupted does not have it
 
     _never_raise(replay)()
     return str(home)
@@ -222,13 +222,14 @@ def _init(config: Mapping[str, Any], mode: str, folder: Path, run_id: str, proje
     folder.mkdir(parents=True, exist_ok=True)
     if mode == "online":
         _reach(wandb.setup().settings.base_url)
+    known = {k: v for k, v in QUIET.items() if k in wandb.Settings.model_fields}  # as of release
     # Captured stderr is no terminal: a missing key raises at once instead of prompting.
     with contextlib.redirect_stderr(io.StringIO()):
         return wandb.init(
             project=project, dir=str(folder), id=run_id, mode=mode,
             name="/".join(str(config.get(k, "")) for k in ("benchmark", "learner", "seed")),
             group=config.get("suite"), job_type=config.get("learner"),
-            config=flatten(config), reinit="create_new", settings=wandb.Settings(**QUIET),
+            config=flatten(config), reinit="create_new", settings=wandb.Settings(**known),
         )  # fmt: skip
 
 
@@ -270,7 +271,7 @@ def _read(folder: Path) -> tuple[dict, dict, list[dict], dict[str, np.ndarray]]:
         if (path := folder / "metrics.jsonl").exists():
             rows = [json.loads(line) for line in path.read_text().splitlines() if line]
         if (path := folder / "scores.npz").exists():
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 scores = {name: archive[name] for name in archive.files}
     except Exception as error:  # zipfile, json and numpy raise a dozen kinds
         raise ValueError(f"cannot read the run's record {path}: {error}") from error

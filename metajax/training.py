@@ -156,7 +156,7 @@ def _call(plan: _Plan, length: int, state: TrainState, data: PyTree, weights, st
         if plan.aggregate is not None:
             opt_state = (collected, opt_state)
         params = optax.apply_updates(state.params, updates)
-        metrics["gradient_norm"] = jnp.broadcast_to(optax.global_norm(grads), plan.tasks_per_step)
+        metrics["gradient_norm"] = jnp.broadcast_to(optax.tree.norm(grads), plan.tasks_per_step)
         return state._replace(params=params, opt_state=opt_state, step=state.step + 1), metrics
 
     shapes = jax.eval_shape(step, state)[1]

@@ -226,7 +226,7 @@ def _load(folder: Path) -> Run:
     if parts[2]["status"] == "diverged" and not path.exists():
         return Run(folder.name, *parts, scores)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             scores = {name: archive[name] for name in archive.files}
         rows = len(scores["task"])
         for name in {*scores, *_KEYS} - set(_OTHERS[5:]):

@@ -188,23 +188,23 @@ def _patients(key, u, n, present, cases, pool):
     def findings(move, sub):  # how the disease moves each of some variables in each patient
         return state[:, None] * move * (1 + other[:, None] * (1.2 * sub - 1.5))
 
-    strength = jnp.exp(-jnp.arange(FACTORS) * 1.8 * u["decay"])
-    loading = n["loading"] * (u["loading"] < _log_uniform(u["dense"], 0.3, 1.0))
+    strength = jnp.exp(-jnp.arange(FACTORS) * (0.4 + 2.2 * u["decay"]))
+    loading = n["loading"] * (u["loading"] < _log_uniform(u["dense"], 0.5, 1.0))
     loading = _unit(loading * strength[:, None])
     moved = n["moved"] * (u["moved"] < 0.2 + 0.8 * u["factor_share"])
-    moved = moved * _log_uniform(u["factor_size"], 0.4, 2.6)
+    moved = moved * _log_uniform(u["factor_size"], 0.5, 3.0)
     factor = row_n["factor"] + findings(moved, n["moved_sub"])
     shift = n["shift"] * (u["shifted"] < _log_uniform(u["shift_share"], 0.1, 1.0))
-    shift = shift * _log_uniform(u["shift_size"], 0.1, 1.3)
+    shift = shift * _log_uniform(u["shift_size"], 0.1, 1.0)
     spread = jnp.maximum(-0.5, 0.4 * n["spread"] * (u["spread"] < 0.3))
-    share = jnp.sqrt(u["communality"]) * u["common"] ** 0.4
+    share = jnp.sqrt(u["communality"]) * u["common"] ** 0.2
     noise = jnp.sqrt(1 - share) * row_n["noise"]
     x = jnp.sqrt(share) * (factor @ loading) + noise * (1 + state[:, None] * spread)
     x = x + findings(shift, n["shift_sub"])
 
-    bend, node = jnp.sum(u["bend"] > jnp.array(BEND_CUTS)[:, None], axis=0), 6 * u["node"]
-    shallow = _bend(_standard(factor @ (n["layer"] * (u["loading"] < 0.5) * strength[:, None])), node)
-    deep = _bend(_standard(shallow @ n["deep"]), jnp.roll(node, 1))
+    node = 6 * u["node"]
+    shallow = _bend(_standard(factor @ _unit(strength[:, None] * n["layer"])), node)
+    deep = _bend(_standard(shallow @ n["deep"]), node[::-1])
     network = _standard(jnp.where(u["deep"] < 0.5, shallow, deep))
     x = jnp.where(kind == 2, jnp.sqrt(share) * network + noise, x)
     twin = u["twin"] < 0.4 * jnp.maximum(0, 2 * u["twins"] - 1)
@@ -213,11 +213,12 @@ def _patients(key, u, n, present, cases, pool):
 
     weight = n["weight"] * jnp.exp(0.6 * n["weight_size"]) * present
     weight = weight * (u["weighted"] < _log_uniform(u["weight_share"], 0.08, 1.0))
+    bend = jnp.sum(u["bend"] > jnp.array(BEND_CUTS)[:, None], axis=0)
     additive = _bend(x, bend) @ weight
     tree = _trees(x, u, n, present)
     score = jnp.where(kind == 1, additive, jnp.where(kind == 2, deep @ n["readout"], tree))
     direct = factor @ (n["direct"] * strength / jnp.linalg.norm(n["direct"] * strength))
-    score = _standard(_standard(score) + 2 * u["direct"] * direct)
+    score = _standard(_standard(score) + 3 * u["direct"] * direct)
     logistic = jnp.log(row_u["fuzz"] + 1e-6) - jnp.log1p(1e-6 - row_u["fuzz"])
     score = score + 0.55 * _log_uniform(u["fuzz"], 0.05, 0.6) * logistic
     score = jnp.where(chance, 1.5 * row_n["chance"], score)

@@ -1,0 +1,162 @@
+"""What every suite's command does: flags to runs, runs to tables, errors to one message (floor 8)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from metajax import report, sweeps, tables, tracking
+from metajax.config import HOST_BASELINES, METHODS, RunConfig, resolved
+
+Flags = TypeVar("Flags")
+SEEDS = (0, 1, 2)
+
+
+def fail(message: object) -> int:
+    """Prints one message to standard error and returns the exit code of a user's mistake."""
+    sys.stderr.write(f"error: {message}\n")
+    return 2
+
+
+def parse(kind: type[Flags], presets: Mapping[str, Flags], *, default: str) -> Flags:
+    """Parses the command line; ``--preset`` chooses the defaults of all other flags.
+
+    Args:
+      kind: a frozen dataclass with a field `preset`.
+      presets: its instances by name.
+      default: the preset without a flag.
+
+    Raises:
+      SystemExit: code 2, for an unknown flag (with a suggestion) or a value of the wrong type.
+    """
+    named = default
+    for i, argument in enumerate(sys.argv[1:], 1):
+        if argument.startswith("--preset"):
+            value = argument.partition("=")[2] or (sys.argv[i + 1 : i + 2] or [""])[0]
+            named = value if value in presets else default
+    # Booleans as --inner.first_order=True, which is what `wandb agent` passes.
+    options = (tyro.conf.FlagConversionOff,)
+    return tyro.cli(kind, default=presets[named], config=options)
+
+
+def configurations(suite: str, flags: Any, shots: Mapping[str, Sequence[int]], methods=None):
+    """The runs that flags ask for, resolved.
+
+    Host baselines are deterministic but for the forest's own randomness: they run with one seed.
+
+    Raises:
+      ValueError: for a value out of range; for a hyper-parameter that the one learner named does
+        not have (when many run, it is dropped where it does not apply).
+    """
+    strict = flags.learner is not None
+    names = [flags.learner] if strict else methods or METHODS
+    seeds = SEEDS if flags.seed is None else (flags.seed,)
+    if flags.preset == "smoke" and flags.seed is None:
+        seeds = SEEDS[:1]
+    found = {}
+    for benchmark in [flags.benchmark] if flags.benchmark else shots:
+        for name in names:
+            for seed in seeds if name not in HOST_BASELINES or flags.seed is not None else SEEDS[:1]:
+                config = RunConfig(
+                    suite, benchmark, name, seed, tuple(flags.shots or shots[benchmark]),
+                    flags.inner, flags.train, flags.encoder, flags.evaluate,
+                )  # fmt: skip
+                found[resolved(config, strict=strict)] = None
+    return list(found)
+
+
+def run_suite(
+    suite: str, flags: Any, build: sweeps.Build, shots: Mapping[str, Sequence[int]], methods=None
+) -> int:
+    """Runs what the flags ask for, with a progress display; writes tables for a whole preset.
+
+    Args:
+      suite: its name, and that of its folder in ``results`` (quickstart and smoke have their own).
+      flags: the parsed command line.
+      build: makes a benchmark from ``(name, shots, data_dir)``.
+      shots: the suite's benchmarks and their support sizes.
+      methods: learners to run when none is named; None: all.
+
+    Returns:
+      The exit code: 0, 1 if a run failed, 2 for a user's mistake, 130 when interrupted.
+    """
+    console = Console()
+    os.environ.update(sweeps.compilation_cache())
+    folder = Path(flags.results) / (suite if flags.preset == "full" else flags.preset)
+    try:
+        configs = configurations(suite, flags, shots, methods)
+        if flags.workers < 1:
+            raise ValueError(f"--workers must be at least 1; got {flags.workers}")
+        for name, sizes in sorted({(config.benchmark, config.shots) for config in configs}):
+            build(name, sizes, flags.data_dir)  # a missing file ends the command before any run
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+        outcomes = _run(console, configs, build, folder, flags)
+    except (ValueError, OSError) as error:
+        return fail(error)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on from here")
+        return 130
+    failed = [outcome for outcome in outcomes if outcome.folder is None]
+    for outcome in failed:
+        config = outcome.config
+        console.print(f"failed: {config.benchmark} {config.learner} s{config.seed}: {outcome.error}")
+    try:
+        _mirror(console, [o.folder for o in outcomes if o.folder is not None], folder, flags.wandb)
+        _show(console, folder, outcomes, write=flags.learner is None)
+    except (ValueError, OSError) as error:
+        return fail(error)
+    return 1 if failed else 0
+
+
+def _run(console: Console, configs, build, folder: Path, flags: Any) -> list[sweeps.Outcome]:
+    """Runs with a progress bar."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        bar = progress.add_task("runs", total=len(configs))
+
+        def on_done(group: list[sweeps.Outcome]) -> None:
+            progress.advance(bar, len(group))
+            one = group[0].config
+            progress.print(f"{one.benchmark} {one.learner}: {len(group)} run(s)")
+
+        return sweeps.run_all(
+            configs, build, folder, data_dir=flags.data_dir, workers=flags.workers, on_done=on_done
+        )
+
+
+def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str | None) -> None:
+    """Mirrors finished runs to Weights & Biases, once each."""
+    started = time.monotonic()
+    mode = mode or os.environ.get("WANDB_MODE") or "offline"
+    if mode == "disabled":
+        return
+    count = 0
+    for folder in folders:
+        mark = folder / "wandb.txt"
+        if not mark.exists():
+            mark.write_text(f"{tracking.mirror(folder, mode=mode, folder=suite_folder)}\n")
+            count += 1
+    if count:
+        console.print(f"{count} runs mirrored to W&B ({mode}), {time.monotonic() - started:.0f} s")
+
+
+def _show(console: Console, folder: Path, outcomes, *, write: bool) -> None:
+    """Prints the table of these runs; for a whole suite, writes table and report too."""
+    runs = tables.load_runs(folder, only={o.folder.name for o in outcomes if o.folder is not None})
+    if write:
+        console.print(Markdown(tables.write(folder, runs)))
+        (folder / "report.html").write_text(report.report(tables.long_table(runs), runs, folder.name))
+        console.print(f"written: {folder}/table.md, table.csv, report.html")
+    else:
+        page = tables.markdown(tables.long_table(runs), runs)
+        console.print(Markdown(page))
+        console.print("records: " + ", ".join(str(run) for run in outcomes if run.folder))

@@ -1,0 +1,125 @@
+"""Many runs over worker processes, each run once, any number of failures survived (floor 6)."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from metajax.benchmarks import Benchmark
+from metajax.config import HOST_BASELINES, RunConfig
+from metajax.runs import run
+
+# A worker is one core: two of them outrun one that spreads small programs over two cores.
+ONE_CORE = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+Build = Callable[[str, tuple[int, ...], str | None], Benchmark]
+
+
+class Outcome(NamedTuple):
+    """What became of a run: its folder, or why there is none."""
+
+    config: RunConfig
+    folder: Path | None
+    error: str = ""
+
+
+def compilation_cache() -> dict[str, str]:
+    """The environment variables that keep compiled programs between processes, unless set."""
+    root = Path(os.environ.get("METAJAX_CACHE", Path.home() / ".cache" / "metajax"))
+    wanted = {
+        "JAX_COMPILATION_CACHE_DIR": str(root / "xla"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return {name: value for name, value in wanted.items() if name not in os.environ}
+
+
+def _jobs(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
+    """Groups the runs that share compiled programs (seeds of one method); the slow ones first."""
+    groups: dict[tuple, list[RunConfig]] = {}
+    for config in configs:
+        groups.setdefault((config.benchmark, config.learner, config.shots), []).append(config)
+    return sorted(groups.values(), key=lambda group: (group[0].learner in HOST_BASELINES, -len(group)))
+
+
+def _work(configs: list[RunConfig], build: Build, folder: Path, data_dir: str | None):
+    """Runs a group in this process; a failure of one run is its outcome, not the group's."""
+    outcomes = []
+    for config in configs:
+        try:
+            benchmark = build(config.benchmark, config.shots, data_dir)
+            outcomes.append(Outcome(config, run(config, benchmark, folder)))
+        except Exception as error:  # noqa: BLE001  (whatever it was, the other runs go on)
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            reason = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+            outcomes.append(Outcome(config, None, reason))
+    return outcomes
+
+
+def run_all(
+    configs: Sequence[RunConfig],
+    build: Build,
+    folder: Path,
+    *,
+    data_dir: str | None = None,
+    workers: int = 2,
+    on_done: Callable[[list[Outcome]], Any] | None = None,
+) -> list[Outcome]:
+    """Runs configurations, skipping those with a finished record.
+
+    Args:
+      configs: resolved configurations.
+      build: ``(benchmark, shots, data_dir) -> Benchmark``, a module-level function that keeps what
+        it built (it is called once a run).
+      folder: ``results/<suite>``.
+      data_dir: passed to `build`.
+      workers: processes of one core each; 1 runs everything in this process.
+      on_done: receives the outcomes of every group of runs as it ends.
+
+    Returns:
+      One outcome a configuration. Interrupted, the workers are stopped and KeyboardInterrupt is
+      raised; the same call goes on where it stopped.
+    """
+    jobs, outcomes = _jobs(configs), []
+
+    def collect(group: list[Outcome]) -> None:
+        outcomes.extend(group)
+        if on_done is not None:
+            on_done(group)
+
+    if workers == 1 or len(jobs) == 1:
+        for job in jobs:
+            collect(_work(job, build, folder, data_dir))
+        return outcomes
+    before = dict(os.environ)
+    os.environ.update({k: v for k, v in ONE_CORE.items() if k not in os.environ})
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
+    try:
+        waiting: set[Future] = {pool.submit(_work, job, build, folder, data_dir) for job in jobs}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                collect(future.result())
+    except BaseException:
+        for process in list(pool._processes.values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        os.environ.clear()
+        os.environ.update(before)
+    return outcomes
+
+
+def elapsed(start: float) -> str:
+    """Minutes and seconds since `start` (`time.monotonic`)."""
+    minutes, seconds = divmod(int(time.monotonic() - start), 60)
+    return f"{minutes}:{seconds:02d}"

@@ -1,0 +1,287 @@
+"""The battery that every registered learner passes, and the closed forms."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from worlds import PADDED, ROWS, SPECS, blobs, episode, key
+
+from metajax.evaluation import evaluate
+from metajax.learners import LEARNERS
+from metajax.losses import loss
+from metajax.nn import MLP, Identity
+from metajax.training import fit
+from metajax.types import TaskSpec
+
+CASES = [
+    (name, kind)
+    for name in LEARNERS
+    for kind in SPECS
+    if not (name == "protonet" and kind != "multiclass")
+]
+# fomaml and reptile follow a direction that is by definition not the gradient of their loss.
+EXACT = [case for case in CASES if case[0] not in ("fomaml", "reptile", "scratch")]
+SMALL = {"scratch": {"inner_steps": 5}, "finetune": {"inner_steps": 5}}
+
+
+@functools.cache
+def built(name, kind):
+    """A learner with its compiled functions: one program each, shared by all tests."""
+    learner = LEARNERS[name](SPECS[kind], MLP((8,), activation=jnp.tanh), **SMALL.get(name, {}))
+    sample = episode(SPECS[kind])
+    params = learner.init(key(), sample)
+
+    @jax.jit
+    def outputs(params, support, x):
+        return learner.predict(params, learner.adapt(params, support, key(1)), x)
+
+    gradient = jax.jit(jax.grad(learner.meta_loss, has_aux=True))
+    return learner, params, outputs, gradient
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_shapes_under_vmap_and_determinism(name, kind):
+    learner, params, outputs, _ = built(name, kind)
+    one = episode(SPECS[kind])
+    two = jax.tree.map(lambda a, b: jnp.stack([a, b]), one, episode(SPECS[kind], 1))
+    batch = jax.vmap(outputs, (None, 0, 0))(params, two.support, two.query.x)
+    alone = outputs(params, one.support, one.query.x)
+    assert batch.shape == (2, *one.query.y.shape)
+    np.testing.assert_allclose(batch[0], alone, atol=1e-5)
+    np.testing.assert_array_equal(alone, outputs(params, one.support, one.query.x))
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_padded_rows_change_nothing(name, kind):
+    _, params, outputs, _ = built(name, kind)
+    one = episode(SPECS[kind])
+    rubbish = one.support.x.at[ROWS:].set(37.0)
+    np.testing.assert_allclose(
+        outputs(params, one.support._replace(x=rubbish), one.query.x),
+        outputs(params, one.support, one.query.x),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_the_order_of_the_support_changes_nothing(name, kind):
+    _, params, outputs, _ = built(name, kind)
+    one = episode(SPECS[kind])
+    order = np.random.default_rng(3).permutation(ROWS + PADDED)
+    shuffled = jax.tree.map(lambda leaf: leaf[order], one.support)
+    np.testing.assert_allclose(
+        outputs(params, shuffled, one.query.x), outputs(params, one.support, one.query.x), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_other_queries_change_nothing(name, kind):
+    _, params, outputs, _ = built(name, kind)
+    one = episode(SPECS[kind])
+    others = one.query.x.at[1:].set(-11.0)
+    np.testing.assert_allclose(
+        outputs(params, one.support, others)[0],
+        outputs(params, one.support, one.query.x)[0],
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_the_support_matters_unless_pooled(name, kind):
+    _, params, outputs, _ = built(name, kind)
+    one, two = episode(SPECS[kind]), episode(SPECS[kind], 1)
+    gap = outputs(params, one.support, one.query.x) - outputs(params, two.support, one.query.x)
+    assert (float(jnp.abs(gap).max()) < 1e-6) == (name == "pooled")
+
+
+@pytest.mark.parametrize("name,kind", CASES)
+def test_meta_gradients_are_finite(name, kind):
+    _, params, _, gradient = built(name, kind)
+    grads, metrics = gradient(params, episode(SPECS[kind]), key())
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
+    assert jnp.isfinite(metrics["loss"])
+
+
+@pytest.mark.parametrize("name,kind", EXACT)
+def test_exact_gradients_agree_with_central_differences(name, kind):
+    learner, params, _, _ = built(name, kind)
+    with jax.enable_x64(True):
+        one = episode(SPECS[kind], dtype=np.float64)
+        params = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), params)
+        flat, unravel = jax.flatten_util.ravel_pytree(params)
+        value = jax.jit(lambda w: learner.meta_loss(unravel(w), one, key())[0])
+        direction = np.random.default_rng(0).normal(size=flat.shape)
+        slope = jax.jit(jax.grad(value))(flat) @ direction
+        step = 1e-5
+        numeric = (value(flat + step * direction) - value(flat - step * direction)) / (2 * step)
+        np.testing.assert_allclose(slope, numeric, rtol=2e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", list(LEARNERS))
+def test_learns_and_does_not_recompile(name):
+    from metajax import training
+
+    source = blobs()
+    learner = LEARNERS[name](source.spec, MLP((16,)))
+    optimizer = optax.adam(0.01)
+    state = fit(learner, source, optimizer, key(), steps=20, tasks_per_step=4, steps_per_call=20)
+    programs = training._call._cache_size()
+    state = fit(
+        learner, source, optimizer, key(), steps=150, tasks_per_step=4, steps_per_call=20,
+        state=state,
+    )  # fmt: skip
+    assert training._call._cache_size() == programs
+    assert int(state.step) == 150
+    scores = evaluate(learner, state.params, source, key(9), tasks=40, batch=40)
+    # Classes are renamed in every episode: without the support nobody beats 1/3.
+    if name == "pooled":
+        assert abs(scores["accuracy"].mean() - 1 / 3) < 0.1
+    else:
+        assert scores["accuracy"].mean() > 0.6, scores["accuracy"].mean()
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "regression"])
+def test_protonet_refuses_what_it_is_not_defined_for(kind):
+    with pytest.raises(ValueError, match=f"protonet is defined for multiclass tasks; got {kind}"):
+        LEARNERS["protonet"](SPECS[kind], MLP((8,)))
+
+
+def test_a_linear_head_refuses_a_predictive_variance():
+    with pytest.raises(ValueError, match="variance"):
+        LEARNERS["maml"](TaskSpec(1, "regression", variance=True), MLP((8,)))
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name != "scratch"])
+def test_absent_ways_change_nothing(name):
+    """Two real classes padded to three give the loss and the gradients of the real ones."""
+    learner, params, _, gradient = built(name, "multiclass")
+    one = episode(SPECS["multiclass"])
+
+    def without_third(part):
+        keep = part.y[:, 2:3] == 0
+        return part._replace(
+            y=(part.y * keep).at[:, 2].set(0), mask=(part.mask * keep).at[:, 2].set(0)
+        )
+
+    absent = jax.tree.map(lambda a: a, one)._replace(
+        support=without_third(one.support), query=without_third(one.query)
+    )
+    grads, metrics = gradient(params, absent, key())
+    assert jnp.isfinite(metrics["loss"]) and metrics["loss"] < 50
+    heads = [
+        leaf for path, leaf in jax.tree_util.tree_leaves_with_path(grads) if "head" in str(path)
+    ]
+    for leaf in heads:
+        np.testing.assert_array_equal(leaf[..., 2], 0)
+
+
+# Closed forms --------------------------------------------------------------------------------
+
+
+def linear(inner_steps=1, **hyper):
+    """MAML-like learners on a linear regression, where everything can be written down."""
+    spec = SPECS["regression"]
+    one = episode(spec)
+    return spec, one, {"inner_lr": 0.05, "inner_steps": inner_steps} | hyper
+
+
+def support_loss(spec, one):
+    net = LEARNERS["pooled"](spec, Identity())
+    return lambda w: loss(spec, net.predict(w, {}, one.support.x), one.support)
+
+
+def query_loss(spec, one):
+    net = LEARNERS["pooled"](spec, Identity())
+    return lambda w: loss(spec, net.predict(w, {}, one.query.x), one.query)
+
+
+def test_one_step_maml_is_i_minus_a_hessian_times_gradient():
+    spec, one, hyper = linear()
+    learner = LEARNERS["maml"](spec, Identity(), **hyper)
+    with jax.enable_x64(True):
+        one = episode(spec, dtype=np.float64)
+        start = jax.tree.map(lambda w: w.astype(jnp.float64), learner.init(key(), one))
+        flat, unravel = jax.flatten_util.ravel_pytree(start)
+        inner = lambda w: support_loss(spec, one)(unravel(w))  # noqa: E731
+        adapted = flat - 0.05 * jax.grad(inner)(flat)
+        outer = jax.grad(lambda w: query_loss(spec, one)(unravel(w)))(adapted)
+        expected = (jnp.eye(flat.size) - 0.05 * jax.hessian(inner)(flat)) @ outer
+        grads = jax.grad(learner.meta_loss, has_aux=True)(start, one, key())[0]
+        np.testing.assert_allclose(jax.flatten_util.ravel_pytree(grads)[0], expected, rtol=1e-9)
+        first = LEARNERS["fomaml"](spec, Identity(), **hyper)
+        grads = jax.grad(first.meta_loss, has_aux=True)(start, one, key())[0]
+        np.testing.assert_allclose(jax.flatten_util.ravel_pytree(grads)[0], outer, rtol=1e-9)
+        assert not np.allclose(outer, expected, rtol=1e-3)
+
+
+def test_reptile_follows_theta_minus_phi():
+    spec, one, hyper = linear(inner_steps=3)
+    learner = LEARNERS["reptile"](spec, Identity(), **hyper)
+    start = learner.init(key(), one)
+    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *one)
+    net = LEARNERS["pooled"](spec, Identity())
+    phi = start
+    for _ in range(3):
+        grads = jax.grad(lambda w: loss(spec, net.predict(w, {}, both.x), both))(phi)
+        phi = jax.tree.map(lambda w, g: w - 0.05 * g, phi, grads)
+    found = jax.grad(learner.meta_loss, has_aux=True)(start, one, key())[0]
+    expected = jax.tree.map(jnp.subtract, start, phi)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, expected)
+
+
+def test_meta_sgd_with_one_rate_is_maml():
+    spec, one, hyper = linear(inner_steps=2)
+    maml, sgd = (LEARNERS[name](spec, MLP((8,)), **hyper) for name in ("maml", "meta_sgd"))
+    params = sgd.init(key(), one)
+    adapted = maml.adapt(params["net"], one.support, key())
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
+        adapted,
+        sgd.adapt(params, one.support, key()),
+    )
+
+
+def test_anil_without_a_body_is_maml_on_a_linear_model():
+    spec, one, hyper = linear(inner_steps=3)
+    maml, anil = (LEARNERS[name](spec, Identity(), **hyper) for name in ("maml", "anil"))
+    params = maml.init(key(), one)
+    for a, b in zip(
+        jax.tree.leaves(jax.grad(maml.meta_loss, has_aux=True)(params, one, key())[0]),
+        jax.tree.leaves(jax.grad(anil.meta_loss, has_aux=True)(params, one, key())[0]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("features", [3, 40])
+def test_ridge_is_regularised_least_squares(features):
+    rng = np.random.default_rng(0)
+    spec = TaskSpec(2, "regression")
+    x, y = rng.normal(size=(12, features)), rng.normal(size=(12, 2))
+    mask = (rng.uniform(size=(12, 2)) < 0.7).astype(np.float32)
+    learner = LEARNERS["ridge"](spec, Identity(), l2=0.7, bias=False)
+    from metajax.types import Episode, Examples
+
+    support = Examples(*(jnp.asarray(a, jnp.float32) for a in (x, y * mask, mask)))
+    params = learner.init(key(), Episode(support, support))
+    head = learner.adapt(params, support, key())
+    for c in range(2):
+        rows = mask[:, c] > 0
+        design = np.concatenate([x[rows], np.sqrt(0.7) * np.eye(features)])
+        target = np.concatenate([y[rows, c], np.zeros(features)])
+        expected = np.linalg.lstsq(design, target, rcond=None)[0]
+        np.testing.assert_allclose(head[:, c], expected, atol=2e-4)
+
+
+def test_protonet_by_hand():
+    spec = SPECS["multiclass"]
+    one = episode(spec)
+    learner = LEARNERS["protonet"](spec, Identity())
+    outputs = learner.predict({}, learner.adapt({}, one.support, key()), one.query.x)
+    x, labels = np.asarray(one.support.x)[:ROWS], np.asarray(one.support.y)[:ROWS].argmax(1)
+    for c in range(3):
+        gap = np.asarray(one.query.x) - x[labels == c].mean(0)
+        np.testing.assert_allclose(outputs[:, c], -(gap**2).sum(1), rtol=1e-4)
