@@ -1,4 +1,4 @@
-"""What every suite's command does: flags to runs, runs to tables, errors to one message (floor 8)."""
+"""What every suite's command does: flags to runs, runs to tables, errors to one line (floor 8)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def configurations(suite: str, flags: Any, shots: Mapping[str, Sequence[int]], m
     found = {}
     for benchmark in [flags.benchmark] if flags.benchmark else shots:
         for name in names:
-            for seed in seeds if name not in HOST_BASELINES or flags.seed is not None else SEEDS[:1]:
+            once = name in HOST_BASELINES and flags.seed is None
+            for seed in seeds[:1] if once else seeds:
                 config = RunConfig(
                     suite, benchmark, name, seed, tuple(flags.shots or shots[benchmark]),
                     flags.inner, flags.train, flags.encoder, flags.evaluate,
@@ -107,11 +108,12 @@ def run_suite(
         return 130
     failed = [outcome for outcome in outcomes if outcome.folder is None]
     for outcome in failed:
-        config = outcome.config
-        console.print(f"failed: {config.benchmark} {config.learner} s{config.seed}: {outcome.error}")
+        one = outcome.config
+        console.print(f"failed: {one.benchmark} {one.learner} s{one.seed}: {outcome.error}")
+    finished = [outcome.folder for outcome in outcomes if outcome.folder is not None]
     try:
-        _mirror(console, [o.folder for o in outcomes if o.folder is not None], folder, flags.wandb)
-        _show(console, folder, outcomes, write=flags.learner is None)
+        _mirror(console, finished, folder, flags.wandb)
+        _show(console, finished, folder, write=flags.learner is None)
     except (ValueError, OSError) as error:
         return fail(error)
     return 1 if failed else 0
@@ -136,27 +138,20 @@ def _run(console: Console, configs, build, folder: Path, flags: Any) -> list[swe
 def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str | None) -> None:
     """Mirrors finished runs to Weights & Biases, once each."""
     started = time.monotonic()
-    mode = mode or os.environ.get("WANDB_MODE") or "offline"
-    if mode == "disabled":
-        return
-    count = 0
-    for folder in folders:
-        mark = folder / "wandb.txt"
-        if not mark.exists():
-            mark.write_text(f"{tracking.mirror(folder, mode=mode, folder=suite_folder)}\n")
-            count += 1
-    if count:
-        console.print(f"{count} runs mirrored to W&B ({mode}), {time.monotonic() - started:.0f} s")
+    copies = [tracking.mirror(folder, mode=mode, folder=suite_folder) for folder in folders]
+    if any(copies):
+        place = f"{suite_folder}/wandb"
+        console.print(f"W&B copies of the runs: {place}, {time.monotonic() - started:.0f} s")
 
 
-def _show(console: Console, folder: Path, outcomes, *, write: bool) -> None:
+def _show(console: Console, finished: list[Path], folder: Path, *, write: bool) -> None:
     """Prints the table of these runs; for a whole suite, writes table and report too."""
-    runs = tables.load_runs(folder, only={o.folder.name for o in outcomes if o.folder is not None})
-    if write:
-        console.print(Markdown(tables.write(folder, runs)))
-        (folder / "report.html").write_text(report.report(tables.long_table(runs), runs, folder.name))
-        console.print(f"written: {folder}/table.md, table.csv, report.html")
-    else:
-        page = tables.markdown(tables.long_table(runs), runs)
-        console.print(Markdown(page))
-        console.print("records: " + ", ".join(str(run) for run in outcomes if run.folder))
+    runs = tables.load_runs(folder, only={run.name for run in finished})
+    table = tables.long_table(runs)
+    if not write:
+        console.print(Markdown(tables.markdown(table, runs)))
+        console.print("records: " + " ".join(str(run) for run in finished))
+        return
+    console.print(Markdown(tables.write(folder, runs)))
+    (folder / "report.html").write_text(report.report(table, runs, f"MetaJAX: {folder.name}"))
+    console.print(f"written: {folder}/table.md, table.csv, report.html")

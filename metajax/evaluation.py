@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from metajax import metrics
-from metajax.types import Episode, Learner, PyTree, TaskSource, TaskSpec
+from metajax.types import Episode, Examples, Learner, PyTree, TaskSource, TaskSpec
 
 
 class Predictions(NamedTuple):
@@ -42,11 +42,11 @@ class Predictions(NamedTuple):
     nonfinite: np.ndarray
 
 
-def _row(examples) -> jax.Array:
-    """The pool's rows of some examples, -1 for those that come from no pool."""
+def _rows(examples: Examples) -> jax.Array:
+    """The pool's rows (..., N) of some examples, -1 for those that come from no pool."""
     if isinstance(examples.info, dict) and "row" in examples.info:
         return examples.info["row"]
-    return jnp.full(examples.y.shape[0], -1)
+    return jnp.full(examples.y.shape[:-1], -1)
 
 
 def _in_blocks(predict: Callable, params: PyTree, adapted: PyTree, x: PyTree, block: int):
@@ -76,31 +76,31 @@ def _chance(spec: TaskSpec, episode: Episode, outputs: jax.Array) -> jax.Array:
     return jnp.broadcast_to(mean, outputs.shape)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _predict_batch(learner, spec, sample, block, params, data, key, index, task):
-    """Samples, adapts and predicts a batch of episodes; `task` (B,) is -1 in generative worlds."""
+# Two programs, so that the sampler (compiled once for all learners) is not part of the learner's.
+@partial(jax.jit, static_argnums=0)
+def _draw_batch(sample, data, key, index, task):
+    """Episodes (B, ...); `task` (B,) is the episode's number in generative worlds."""
 
-    def one(index: jax.Array, task: jax.Array):
-        sample_key, adapt_key = jax.random.split(jax.random.fold_in(key, index))
-        episode = sample(data, sample_key, task)
+    def one(index: jax.Array, task: jax.Array) -> Episode:
+        return sample(data, jax.random.fold_in(jax.random.fold_in(key, index), 0), task)
+
+    return jax.vmap(one)(index, task)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _predict_batch(learner, spec, block, params, episodes, key, index):
+    """Outputs (B, Q, C) on the queries, and (B,) 1 where the learner's own were not finite."""
+
+    def one(episode: Episode, index: jax.Array):
+        adapt_key = jax.random.fold_in(jax.random.fold_in(key, index), 1)
         adapted = learner.adapt(params, episode.support, adapt_key)
         outputs = _in_blocks(learner.predict, params, adapted, episode.query.x, block)
         present = (episode.query.mask > 0).reshape(*episode.query.mask.shape, *[1] * spec.variance)
         bad = ~(jnp.isfinite(outputs) | ~present).all()
         outputs = jnp.where(bad, _chance(spec, episode, outputs), outputs)
-        outputs = jnp.where(present, outputs, 0.0)
-        query = episode.query
-        return outputs, query.y, query.mask, _row(query), bad.astype(jnp.float32)
+        return jnp.where(present, outputs, 0.0), bad.astype(jnp.float32)
 
-    return jax.vmap(one)(index, task)
-
-
-@partial(jax.jit, static_argnums=0)
-def _draw_batch(sample, data, key, index, task):
-    def one(index: jax.Array, task: jax.Array) -> Episode:
-        return sample(data, jax.random.split(jax.random.fold_in(key, index))[0], task)
-
-    return jax.vmap(one)(index, task)
+    return jax.vmap(one)(episodes, index)
 
 
 def _batches(source: TaskSource, tasks: int, batch: int):
@@ -149,10 +149,10 @@ def predict(
     """
     parts = []
     for index, task, count in _batches(source, tasks, batch):
-        result = _predict_batch(
-            learner, source.spec, source.sample, block, params, source.data, key, index, task
-        )
-        parts.append(_to_host(result, count))
+        episodes = _draw_batch(source.sample, source.data, key, index, task)
+        outputs, bad = _predict_batch(learner, source.spec, block, params, episodes, key, index)
+        query = episodes.query
+        parts.append(_to_host((outputs, query.y, query.mask, _rows(query), bad), count))
     outputs, y, mask, row, nonfinite = _collect(parts)
     task, cluster = episode_units(source, tasks)
     return Predictions(outputs, y, mask, row, task, cluster, nonfinite)
@@ -177,9 +177,8 @@ def draw(source: TaskSource, key: jax.Array, *, tasks: int, batch: int) -> Episo
 def episodes_sha256(episodes: Episode) -> str:
     """A digest of which rows (and labels) are in which episode: equal for paired comparisons."""
     digest = hashlib.sha256()
-    for part in (episodes.support, episodes.query):
-        row = part.info["row"] if isinstance(part.info, dict) and "row" in part.info else part.x
-        for array in (np.asarray(row), np.asarray(part.y, np.float32)):
+    for part in episodes:
+        for array in (np.asarray(_rows(part)), np.asarray(part.y, np.float32)):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

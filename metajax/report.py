@@ -255,7 +255,6 @@ def _environment(runs: Sequence[Run]) -> str:
     for name, values in sorted(seen.items()):
         more = f" and {len(values) - 4} more" if len(values) > 4 else ""
         lines.append((name, ", ".join(sorted(values)[:4]) + more))
-    cells = "\n".join(
-        f'<tr><td>{escape(k)}</td><td class="wrap">{escape(v)}</td></tr>' for k, v in lines
-    )
+    cells = "\n".join(f'<tr><td>{escape(k)}</td><td class="wrap">{escape(v)}</td></tr>'
+                      for k, v in lines)  # fmt: skip
     return f"<details><summary>{len(runs)} runs</summary><table>{cells}</table></details>"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -47,11 +47,14 @@ def _jobs(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
     groups: dict[tuple, list[RunConfig]] = {}
     for config in configs:
         groups.setdefault((config.benchmark, config.learner, config.shots), []).append(config)
-    return sorted(groups.values(), key=lambda group: (group[0].learner in HOST_BASELINES, -len(group)))
+    jobs = groups.values()
+    return sorted(jobs, key=lambda group: (group[0].learner in HOST_BASELINES, -len(group)))
 
 
 def _work(configs: list[RunConfig], build: Build, folder: Path, data_dir: str | None):
     """Runs a group in this process; a failure of one run is its outcome, not the group's."""
+    # Two processes may write one entry of the compilation cache at once: it is compiled again.
+    warnings.filterwarnings("ignore", message="Error reading persistent compilation cache")
     outcomes = []
     for config in configs:
         try:
@@ -117,9 +120,3 @@ def run_all(
         os.environ.clear()
         os.environ.update(before)
     return outcomes
-
-
-def elapsed(start: float) -> str:
-    """Minutes and seconds since `start` (`time.monotonic`)."""
-    minutes, seconds = divmod(int(time.monotonic() - start), 60)
-    return f"{minutes}:{seconds:02d}"

@@ -77,11 +77,8 @@ def start(
         run.summary.update(flatten(summary))
         run.finish()
 
-    return Tracker(
-        _never_raise(lambda step, row: run.log({**row, "step": step})),
-        _never_raise(finish),
-        run.settings.sync_dir,
-    )
+    log = _never_raise(lambda step, row: run.log({**row, "step": step}))
+    return Tracker(log, _never_raise(finish), run.settings.sync_dir)
 
 
 def mirror(
@@ -111,9 +108,8 @@ def mirror(
     config, result, rows, scores = _read(run_folder)
     run_id = _run_id(run_folder.name)
     prefix = {"offline": "offline-run", "online": "run"}[mode]
-    for old in sorted((folder / "wandb").glob(
-        f"{prefix}-{'?' * 8}_{'?' * 6}-{glob.escape(run_id)}"
-    )):
+    pattern = f"{prefix}-{'?' * 8}_{'?' * 6}-{glob.escape(run_id)}"  # a date, a time, the id
+    for old in sorted((folder / "wandb").glob(pattern)):
         if (old / MARK).exists():
             return str(old)
         if mode == "offline":
@@ -131,8 +127,8 @@ def mirror(
         if table:
             import wandb
 
-            run.log({"scores": wandb.Table(columns=list(table[0]), data=[[*r.values()] for r in
-                                                                         table])})  # fmt: skip
+            data = [list(row.values()) for row in table]
+            run.log({"scores": wandb.Table(columns=list(table[0]), data=data)})
         kept = {k: result[k] for k in ("status", "steps", "seconds") if k in result}
         run.summary.update({**flatten(kept), **summary})
         run.finish(exit_code=0 if result.get("status") == "complete" else 1)
@@ -143,15 +139,7 @@ def mirror(
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn a nested mapping into one with dotted names, as a W&B sweep file has them.
-
-    Args:
-      nested: mapping of mappings; lists and scalars are leaves.
-      prefix: put before every name.
-
-    Returns:
-      One flat dictionary, e.g. ``{"inner.lr": 0.1}``.
-    """
+    """Turn nested mappings into one with dotted names, as a W&B sweep file has them."""
     flat: dict[str, Any] = {}
     for name, value in nested.items():
         full = f"{prefix}{name}"
@@ -160,20 +148,14 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def curves(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Name the curves so that one name has one value a step.
+    """Put phase and fold before the numbers' names, where there are several of them.
 
-    Args:
-      rows: lines of metrics.jsonl: `step`, perhaps `fold` and `phase`, and named numbers.
-
-    Returns:
-      The rows; where several phases or folds were logged, their names go before the numbers':
-      ``select/fold0/train/loss``.
+    So a name has one value a step: ``select/fold0/train/loss``.
     """
-    several = {key: len({row.get(key) for row in rows}) > 1 for key in ("phase", "fold")}
-    named = []
+    several = [key for key in ("phase", "fold") if len({row.get(key) for row in rows}) > 1]
+    own, named = {"phase": "{}/", "fold": "fold{}/"}, []
     for row in rows:
-        first = f"{row.get('phase')}/" if several["phase"] else ""
-        first += f"fold{row.get('fold')}/" if several["fold"] else ""
+        first = "".join(own[key].format(row.get(key)) for key in several)
         kept = ("step", "fold", "phase")
         named.append({k if k in kept else first + k: v for k, v in row.items()})
     return named
@@ -205,14 +187,13 @@ def _open(config: Mapping[str, Any], mode: str, folder: Path, run_id: str, proje
     for kind, name in plans:
         try:
             run = _init(config, kind, folder, name, project)
+            break
         except Exception as error:  # whatever W&B trips over must not stop the run
-            failed = failed or str(error)
-            continue
-        if failed:
-            _warn(f"W&B online: {failed}; going on offline")
-        return run
-    _warn(f"W&B {mode}: {failed}; going on without W&B")
-    return None
+            run, failed = None, failed or str(error)
+    if failed:
+        how = "without W&B" if run is None else "offline"
+        warnings.warn(f"W&B {mode}: {failed}; going on {how}", RuntimeWarning, stacklevel=3)
+    return run
 
 
 def _init(config: Mapping[str, Any], mode: str, folder: Path, run_id: str, project: str) -> Any:
@@ -244,11 +225,6 @@ def _reach(url: str, seconds: float = 5.0) -> None:
             raise ConnectionError(f"no server at {url}: {error}") from error
 
 
-def _warn(message: str) -> None:
-    """Warn on behalf of the caller of `start` or `mirror`."""
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
-
-
 def _never_raise(call: Callable[..., None]) -> Callable[..., None]:
     """Make what W&B trips over a warning."""
 
@@ -263,29 +239,27 @@ def _never_raise(call: Callable[..., None]) -> Callable[..., None]:
 
 def _read(folder: Path) -> tuple[dict, dict, list[dict], dict[str, np.ndarray]]:
     """Read the parts of a record that W&B gets."""
-    path = folder / "config.json"
+    rows, scores = [], {}
     try:
-        config = json.loads(path.read_text())
-        result = json.loads((path := folder / "result.json").read_text())
-        rows, scores = [], {}
+        config = json.loads((folder / "config.json").read_text())
+        result = json.loads((folder / "result.json").read_text())
         if (path := folder / "metrics.jsonl").exists():
             rows = [json.loads(line) for line in path.read_text().splitlines() if line]
         if (path := folder / "scores.npz").exists():
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 scores = {name: archive[name] for name in archive.files}
     except Exception as error:  # zipfile, json and numpy raise a dozen kinds
-        raise ValueError(f"cannot read the run's record {path}: {error}") from error
+        raise ValueError(f"cannot read the run's record {folder}: {error}") from error
     return config, result, rows, scores
 
 
 def _scores(result: dict, scores: dict[str, np.ndarray]) -> tuple[list[dict], dict[str, float]]:
     """Mean score of every task (rows of a table), and the mean over tasks (the summary)."""
     table, means = [], {}
-    n = len(scores.get("task", ()))
-    metrics = [k for k, v in scores.items() if k not in FIXED and v.ndim == 1 and len(v) == n
-               and not k.startswith(("boot", "calibration"))]  # fmt: skip
-    if not n:
+    if not (n := len(scores.get("task", ()))):
         return [], {}
+    skip = (*FIXED, *(k for k in scores if k.startswith(("boot", "calibration"))))
+    metrics = [k for k, v in scores.items() if k not in skip and v.shape == (n,)]
     names = dict(enumerate(result.get("tasks") or ()))
     keys = np.stack([scores["shots"], scores["draw"], scores["task"]], axis=1)
     for shots, draw, task in np.unique(keys, axis=0).tolist():

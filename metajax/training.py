@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from metajax.types import Learner, PyTree, TaskSource
+from metajax.types import Episode, Learner, PyTree, TaskSource
 
 
 class TrainState(NamedTuple):
@@ -66,17 +66,19 @@ def init_state(
     aggregate: optax.GradientTransformation | None = None,
 ) -> TrainState:
     """Draws the meta-parameters and makes the state of step 0."""
-    params = _init_params(learner, source.sample, source.data, key)
+    # Only shapes matter to an initialisation; drawing an episode would compile the sampler again.
+    shapes = jax.eval_shape(source.sample, source.data, key)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    params = _init_params(learner, jax.random.fold_in(key, 0), zeros)
     opt_state = optimizer.init(params)
     if aggregate is not None:
         opt_state = (aggregate.init(params), opt_state)
     return TrainState(params, opt_state, jax.random.fold_in(key, 1), jnp.int32(0))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _init_params(learner: Learner, sample: Callable, data: PyTree, key: jax.Array) -> PyTree:
-    params_key, episode_key = jax.random.split(jax.random.fold_in(key, 0))
-    return learner.init(params_key, sample(data, episode_key))
+@partial(jax.jit, static_argnums=0)
+def _init_params(learner: Learner, key: jax.Array, episode: Episode) -> PyTree:
+    return learner.init(key, episode)
 
 
 class _Plan(NamedTuple):

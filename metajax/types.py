@@ -74,7 +74,8 @@ class Learner(NamedTuple):
     """A meta-learner is four pure functions; every one can be jitted and vmapped.
 
     Attributes:
-      init: ``(key, episode) -> params``: the meta-parameters, any pytree (empty if there are none).
+      init: ``(key, episode) -> params``: the meta-parameters, any pytree (empty if there are
+        none). The episode has the shapes of the benchmark's; its values are zeros.
       adapt: ``(params, support, key) -> adapted``: what the learner makes of the support.
       predict: ``(params, adapted, x) -> outputs (N, C)``: logits, or regression means. Each row is
         judged alone: other rows of `x` never change it (no transduction).

@@ -49,7 +49,8 @@ def suite(tmp_path_factory):
     learners = ("maml", "ridge", "anil", "lr_cv", "lr_c1", "pooled_lr", "scratch")
     for benchmark in ("heart", f"liver {EVIL}"):
         for i, name in enumerate(learners):
-            make_run(folder, name, benchmark=benchmark, lift=-0.01 * i, run_id=f"{len(benchmark)}{i}")
+            run_id = f"{len(benchmark)}{i}"
+            make_run(folder, name, benchmark=benchmark, lift=-0.01 * i, run_id=run_id)
     make_run(folder, EVIL, run_id="evil", names=[EVIL] * 3, environment={"command": EVIL})
     make_run(folder, "reptile", run_id="lost", status="diverged")
     runs = tables.load_runs(folder)

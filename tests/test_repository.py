@@ -42,7 +42,8 @@ def config():
 
 def lint_imports(config_file, cwd=ROOT):
     code = "from importlinter.cli import lint_imports_command as main; main()"
-    return run(sys.executable, "-c", code, "--no-cache", "--config", str(config_file), cwd=cwd)
+    flags = ("--no-logo", "--no-cache", "--config", str(config_file))
+    return run(sys.executable, "-c", code, *flags, cwd=cwd)
 
 
 def test_floors_hold():
@@ -143,6 +144,69 @@ def test_data_directory_must_exist(tmp_path):
     refused = run(*command)
     assert refused.returncode == 2
     assert "is not a folder" in refused.stderr
+
+
+# A Python that writes down how it is called. The environments it makes hold itself; it installs
+# nothing. `venv` fails while a file `no-ensurepip` is there, an installation while `offline` is.
+PRETENDER = """#!/bin/sh
+case "$*" in -c*) exit 0 ;; esac
+echo "$*" >>calls
+case "$*" in
+  "-m venv .venv") [ -e no-ensurepip ] && exit 1; mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+  *"-m virtualenv "*) mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+  *--editable*) [ ! -e offline ] ;;
+esac
+"""
+VENV = "-m venv .venv"
+INSTALL = "-m pip install --editable ."
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Calls `environment [EXTRA]` in an empty tree; returns its exit status and Python's calls."""
+    (tmp_path / "setup.cfg").write_text("one")
+    (tmp_path / "pyproject.toml").write_text("")
+    python, calls = tmp_path / "pretender", tmp_path / "calls"
+    python.write_text(PRETENDER)
+    python.chmod(0o755)
+
+    def call(extra=""):
+        calls.write_text("")
+        source = f"set -euo pipefail; source {ROOT}/scripts/environment.sh; environment {extra}"
+        done = run("env", f"PYTHON={python}", "bash", "-c", source, cwd=tmp_path)
+        return done.returncode, calls.read_text().splitlines()
+
+    return call
+
+
+def test_environment_is_made_once(environment, tmp_path):
+    assert environment("dev") == (0, [VENV, f"{INSTALL}[dev]"])
+    assert environment("dev") == (0, [])
+    assert environment() == (0, [])  # dev has all of it
+    (tmp_path / "setup.cfg").write_text("two")
+    assert environment() == (0, [INSTALL])  # brought up to date where it is
+    assert environment("dev") == (0, [f"{INSTALL}[dev]"])
+
+
+def test_half_made_environment_is_made_again(environment, tmp_path):
+    (tmp_path / "offline").touch()
+    assert environment() == (1, [VENV, INSTALL])
+    (tmp_path / ".venv/half").touch()
+    (tmp_path / "offline").unlink()
+    assert environment() == (0, [VENV, INSTALL])
+    assert not (tmp_path / ".venv/half").exists()
+    (tmp_path / ".venv/bin/python").unlink()
+    assert environment() == (0, [VENV, INSTALL])
+
+
+def test_virtualenv_where_ensurepip_is_missing(environment, tmp_path):
+    (tmp_path / "no-ensurepip").touch()
+    status, calls = environment()
+    assert status == 0
+    assert calls[0] == VENV and calls[-1] == INSTALL
+    assert calls[1] == "-m pip install --quiet --target .venv/virtualenv virtualenv"
+    assert calls[2].startswith("-m virtualenv ") and calls[2].endswith(" .venv")
+    assert environment() == (0, [])
 
 
 def test_too_old_python_is_refused(tmp_path):

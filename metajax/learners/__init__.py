@@ -31,4 +31,8 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "pooled": pooled,
 }
 
-__all__ = ["LEARNERS", *LEARNERS]
+# Those that do not meta-learn: what meta-learning must beat.
+BASELINES: tuple[str, ...] = ("scratch", "finetune", "linear_probe", "pooled")
+META_LEARNERS: tuple[str, ...] = tuple(name for name in LEARNERS if name not in BASELINES)
+
+__all__ = ["BASELINES", "LEARNERS", "META_LEARNERS", *LEARNERS]

@@ -3,6 +3,7 @@
 `load_runs` reads, `long_table` and `compare` compute, `csv` and `markdown` write.
 """
 
+from metajax.tables.files import write
 from metajax.tables.layout import SHOWN, ranking
 from metajax.tables.long import COLUMNS, PATIENTS, compare, csv, interval, long_table
 from metajax.tables.markdown import headroom_markdown, markdown
@@ -11,5 +12,5 @@ from metajax.tables.records import DRAWS, Run, TaskScores, groups, load_runs, ta
 __all__ = [
     "COLUMNS", "DRAWS", "PATIENTS", "SHOWN", "Run", "TaskScores", "compare", "csv", "groups",
     "headroom_markdown", "interval", "load_runs", "long_table", "markdown", "ranking",
-    "task_scores",
+    "task_scores", "write",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ the seeds of one learner. Undefined scores stay NaN and are counted, never read 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,12 +69,13 @@ class TaskScores(NamedTuple):
     nonfinite: np.ndarray
 
 
-def load_runs(folder: Path) -> list[Run]:
-    """Read all finished records of a suite.
+def load_runs(folder: Path, only: Collection[str] | None = None) -> list[Run]:
+    """Read the finished records of a suite.
 
     Args:
       folder: ``results/<suite>``; records lie in its `runs`. Temporary folders (``.*``,
         ``*.partial``, ``*.tmp*``) are left out.
+      only: ids of the runs wanted; None: all.
 
     Returns:
       The runs, ordered by benchmark, learner, seed and id.
@@ -84,6 +85,8 @@ def load_runs(folder: Path) -> list[Run]:
     """
     home = Path(folder) / "runs"
     found = sorted(p for p in home.glob("*/") if not p.name.startswith("."))
+    if only is not None:
+        found = [p for p in found if p.name in only]
     runs = [_load(p) for p in found if not p.name.endswith(".partial") and ".tmp" not in p.name]
     if not runs:
         raise ValueError(f"no finished runs in {home}")

@@ -1,0 +1,30 @@
+"""Write a suite's report from its records: results/SUITE/report.html, one self-contained page."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from metajax import tables
+from metajax.report import report
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("suite", metavar="SUITE", help="a folder of RESULTS, e.g. quickstart")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
+    parser.add_argument("--title", help="default: MetaJAX: SUITE")
+    args = parser.parse_args(argv)
+    folder = args.results / args.suite
+    try:
+        runs = tables.load_runs(folder)
+        page = report(tables.long_table(runs), runs, args.title or f"MetaJAX: {args.suite}")
+        (folder / "report.html").write_text(page)
+    except (ValueError, OSError) as error:
+        print(f"report.py: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(runs)} runs: {folder / 'report.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
