@@ -84,7 +84,8 @@ def leave_one_task_out(
 
     Within a fold the next target is the meta-validation task and the rest meta-train; the number
     of steps it selects is then used to train on both. Scaling and imputation are fitted on the
-    rows trained on, so on sources only.
+    rows trained on, so on sources only. A class gives at most half of its rows to a support; where
+    that is less than its share, the other class fills up.
 
     Args:
       name: of the benchmark.
@@ -112,10 +113,10 @@ def leave_one_task_out(
     width = max(x.shape[1] for x in fits)
     fits = [np.pad(x, [(0, 0), (0, width - x.shape[1])]) for x in fits]
 
-    def pool(x: np.ndarray, tasks: Sequence[int], *, queries: int | None, fill: bool) -> TaskSource:
+    def pool(x: np.ndarray, tasks: Sequence[int], queries: int | None) -> TaskSource:
         return task_pool(
             x, table.y, table.task, shots=shots, queries=queries, groups=table.group,
-            names=table.task_names, draw="mixed", tasks=tasks, fill=fill,
+            names=table.task_names, draw="mixed", tasks=tasks, fill=True,
         )  # fmt: skip
 
     folds = []
@@ -126,10 +127,10 @@ def leave_one_task_out(
         folds.append(
             Fold(
                 table.task_names[target],
-                pool(x_train, train, queries=train_queries, fill=True),
-                pool(x_train, [validation], queries=None, fill=False),
-                pool(x_refit, sources, queries=train_queries, fill=True),
-                pool(x_refit, [target], queries=None, fill=False),
+                pool(x_train, train, train_queries),
+                pool(x_train, [validation], None),
+                pool(x_refit, sources, train_queries),
+                pool(x_refit, [target], None),
                 lambda x=x_refit, keep=keep: (x[keep], table.y[keep]),
             )
         )

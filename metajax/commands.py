@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pandas as pd
 import tyro
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from metajax import report, sweeps, tables, tracking
+from metajax import records, report, sweeps, tables, tracking
 from metajax.config import HOST_BASELINES, METHODS, RunConfig, resolved
 
 Flags = TypeVar("Flags")
@@ -76,7 +77,13 @@ def configurations(suite: str, flags: Any, shots: Mapping[str, Sequence[int]], m
 
 
 def run_suite(
-    suite: str, flags: Any, build: sweeps.Build, shots: Mapping[str, Sequence[int]], methods=None
+    suite: str,
+    flags: Any,
+    build: sweeps.Build,
+    shots: Mapping[str, Sequence[int]],
+    *,
+    methods: Sequence[str] | None = None,
+    headroom: Callable[[str, tuple[int, ...], str | None], pd.DataFrame] | None = None,
 ) -> int:
     """Runs what the flags ask for, with a progress display; writes tables for a whole preset.
 
@@ -86,6 +93,8 @@ def run_suite(
       build: makes a benchmark from ``(name, shots, data_dir)``.
       shots: the suite's benchmarks and their support sizes.
       methods: learners to run when none is named; None: all.
+      headroom: measures the adaptation headroom of a benchmark, ``(name, shots, data_dir)``, for
+        the table of a whole suite; None: the table goes without.
 
     Returns:
       The exit code: 0, 1 if a run failed, 2 for a user's mistake, 130 when interrupted.
@@ -113,6 +122,8 @@ def run_suite(
     finished = [outcome.folder for outcome in outcomes if outcome.folder is not None]
     try:
         _mirror(console, finished, folder, flags.wandb)
+        if headroom is not None and flags.learner is None:
+            _headroom(console, configs, headroom, folder, flags.data_dir)
         _show(console, finished, folder, write=flags.learner is None)
     except (ValueError, OSError) as error:
         return fail(error)
@@ -133,6 +144,20 @@ def _run(console: Console, configs, build, folder: Path, flags: Any) -> list[swe
         return sweeps.run_all(
             configs, build, folder, data_dir=flags.data_dir, workers=flags.workers, on_done=on_done
         )
+
+
+def _headroom(console: Console, configs, measure, folder: Path, data_dir: str | None) -> None:
+    """Writes headroom.csv, and beside it where it was measured; benchmarks it has are kept."""
+    path = folder / "headroom.csv"
+    parts = [pd.read_csv(path)] if path.exists() else []
+    known = {name for part in parts for name in part.benchmark}
+    for name, shots in sorted({(config.benchmark, config.shots) for config in configs}):
+        if name not in known:
+            console.print(f"{name}: measuring the adaptation headroom")
+            parts.append(measure(name, shots, data_dir))
+            known.add(name)
+            pd.concat(parts).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+            records.write_json(folder / "headroom.json", records.environment(()))
 
 
 def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str | None) -> None:

@@ -58,7 +58,7 @@ HYPER = {
 class Train:
     """Meta-training."""
 
-    steps: int = 600
+    steps: int = 400
     """Outer steps at most; meta-validation chooses how many are used."""
     tasks_per_step: int = 16
     """Episodes an outer step."""

@@ -20,6 +20,10 @@ from metajax import metrics
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSource, TaskSpec
 
 
+# Beyond this an output's square overflows float32: it counts as not finite.
+LARGEST = 1e15
+
+
 class Predictions(NamedTuple):
     """Outputs on the queries of E episodes, with all that is needed to score them (numpy).
 
@@ -96,7 +100,7 @@ def _predict_batch(learner, spec, block, params, episodes, key, index):
         adapted = learner.adapt(params, episode.support, adapt_key)
         outputs = _in_blocks(learner.predict, params, adapted, episode.query.x, block)
         present = (episode.query.mask > 0).reshape(*episode.query.mask.shape, *[1] * spec.variance)
-        bad = ~(jnp.isfinite(outputs) | ~present).all()
+        bad = ~((jnp.abs(outputs) < LARGEST) | ~present).all()
         outputs = jnp.where(bad, _chance(spec, episode, outputs), outputs)
         return jnp.where(present, outputs, 0.0), bad.astype(jnp.float32)
 

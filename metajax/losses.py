@@ -42,6 +42,8 @@ def example_losses(spec: TaskSpec, outputs: jax.Array, y: jax.Array, mask: jax.A
     if spec.kind == "multiclass":
         losses = optax.softmax_cross_entropy(masked_logits(outputs, mask), jnp.where(defined, y, 0))
         return jnp.where(defined.any(-1), losses, 0.0)
+    # Before the arithmetic, too: the gradient of a masked overflow would be 0 * inf = NaN.
+    outputs = jnp.where(defined[..., None] if spec.variance else defined, outputs, 1.0)
     if spec.kind == "multilabel":
         cells = optax.sigmoid_binary_cross_entropy(outputs, y)
     elif spec.variance:

@@ -226,8 +226,9 @@ def fit(
         raise ValueError("task_sampler needs a source with enumerated tasks")
     if state is None:
         state = init_state(learner, source, optimizer, key, aggregate)
-    else:
-        state = jax.tree.map(jnp.copy, state)  # the caller's own stays valid after donation
+    # The caller's state stays valid after donation, and so do arrays that belong to an
+    # optimiser or an aggregation, such as the key that its initial state is made of.
+    state = jax.tree.map(jnp.copy, state)
     weighted = task_sampler is not None
     plan = _Plan(
         learner, source.sample, optimizer, aggregate, tasks_per_step, chunk, mesh, weighted

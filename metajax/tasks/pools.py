@@ -18,12 +18,15 @@ from metajax.tasks.sampler import DRAWS, Draw, PoolData, sampler
 from metajax.types import Episode, Kind, PyTree, TaskSource, TaskSpec
 
 
-def _index(labels: np.ndarray, task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Builds the index table of rows by task and class from integer labels and tasks (R,)."""
+def _index(
+    labels: np.ndarray, task: np.ndarray, kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Builds the index table of the rows kept (R,) by integer labels and tasks (R,)."""
     tasks, classes = int(task.max()) + 1, int(labels.max()) + 1
     cell = task.astype(np.int64) * classes + labels
-    order = np.argsort(cell, kind="stable")
-    counts = np.bincount(cell, minlength=tasks * classes)
+    order = np.flatnonzero(kept)
+    order = order[np.argsort(cell[order], kind="stable")]
+    counts = np.bincount(cell[order], minlength=tasks * classes)
     rows = np.zeros((tasks * classes, counts.max()), np.int32)
     starts = np.concatenate([[0], np.cumsum(counts)])
     for i in range(tasks * classes):
@@ -33,15 +36,17 @@ def _index(labels: np.ndarray, task: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _shots(shots: int | Sequence[int]) -> np.ndarray:
     """Validates the shots and returns them as an array (S,)."""
-    values = np.atleast_1d(np.asarray(shots, np.int32))
-    if values.ndim != 1 or values.size == 0 or (values < 1).any():
+    values = np.atleast_1d(np.asarray(shots))
+    whole = np.issubdtype(values.dtype, np.integer)
+    if values.ndim != 1 or values.size == 0 or not whole or (values < 1).any():
         raise ValueError(f"shots must be one or several positive integers; got {shots!r}")
-    return values
+    return values.astype(np.int32)
 
 
-def _rows(x: PyTree, *columns: np.ndarray) -> int:
-    """Checks that inputs and columns have one length and returns it."""
-    lengths = {len(leaf) for leaf in jax.tree.leaves(x)} | {len(column) for column in columns}
+def _rows(x: PyTree, *columns: np.ndarray | None) -> int:
+    """Checks that inputs and columns (None: not given) have one length and returns it."""
+    given = [*jax.tree.leaves(x), *(column for column in columns if column is not None)]
+    lengths = {len(column) for column in given}
     if len(lengths) != 1 or 0 in lengths:
         raise ValueError(f"x and its columns must have one and the same length; got {lengths}")
     return lengths.pop()
@@ -91,9 +96,9 @@ def class_pool(
       ValueError: for too few classes, or a class with too few rows or groups (it is named).
     """
     values = _shots(shots)
-    count = _rows(x, labels)
+    count = _rows(x, labels, groups)
     labels = _integers(labels, "labels")
-    rows, counts = _index(labels, np.zeros(count, np.int32))
+    rows, counts = _index(labels, np.zeros(count, np.int32), np.ones(count, bool))
     if not 2 <= ways <= rows.shape[1]:
         raise ValueError(f"ways must be from 2 to the {rows.shape[1]} classes; got {ways}")
     need = int(values.max()) + queries
@@ -119,7 +124,7 @@ def class_pool(
         balanced=jnp.float32(1),
     )
     size = int(values.max()) * ways
-    sample = sampler(ways, size, queries, True, True, groups is not None, prepare)
+    sample = sampler(ways, size, queries, True, True, groups is not None, False, prepare)
     return TaskSource(TaskSpec(ways, "multiclass"), data, sample)
 
 
@@ -158,8 +163,8 @@ def task_pool(
         task's classes, one at least of each) or "mixed" (balanced in three of four episodes).
         Multilabel and regression tasks have one "class": rows are drawn alike.
       tasks: the task ids that episodes are drawn from (and `evaluate` enumerates); None: all.
-      fill: accept a task with too few rows of a class for its share of the support: the class
-        gives all rows but one and the others fill up. For training tasks; test tasks are refused.
+      fill: accept a task with too few rows of a class for its share of the support: a class gives
+        at most half of its rows, and the others fill up. Otherwise such a task is refused.
       prepare: maps the raw episode to the learner's.
 
     Returns:
@@ -171,7 +176,7 @@ def task_pool(
     """
     values = _shots(shots)
     y = np.asarray(y)
-    count = _rows(x, y, task)
+    count = _rows(x, y, task, groups)
     task = _integers(task, "task")
     kind = kind or ("multiclass" if np.issubdtype(y.dtype, np.integer) else "regression")
     if draw not in DRAWS:
@@ -184,26 +189,33 @@ def task_pool(
         labels = np.zeros(count, np.int32)
         targets = np.asarray(y, np.float32).reshape(count, -1)
         spec = TaskSpec(targets.shape[1], kind)
-    rows, counts = _index(labels, task)
     defined = np.isfinite(targets)
+    rows, counts = _index(labels, task, defined.any(1))
+    for name, units in (("names", names), ("clusters", clusters)):
+        if units is not None and len(units) != len(counts):
+            raise ValueError(f"{name} must be {len(counts)}, one a task id; got {len(units)}")
     ids = np.arange(len(counts)) if tasks is None else np.asarray(tasks, np.int32)
     if ids.size == 0 or ids.min() < 0 or ids.max() >= len(counts):
         raise ValueError(f"tasks must be ids from 0 to {len(counts) - 1}; got {list(ids)}")
     most = int(values.max())
     for t in ids:
-        _check_task(t, names, counts[t], most, kind, draw, fill)
+        _check_task(t, names, counts[t], values, kind, draw, fill)
+        if groups is not None and len(np.unique(np.asarray(groups)[task == t])) < 2:
+            raise ValueError(f"task {t} has 1 row group: support and query need two")
     weights = np.zeros(len(counts), np.float32)
     weights[ids] = 1.0
     mask = np.where(counts[task] > 0, 1.0, 0.0) if kind == "multiclass" else defined
     data = PoolData(
         jax.tree.map(jnp.asarray, x),
-        jnp.asarray(np.nan_to_num(targets)),
+        jnp.asarray(np.where(defined, targets, 0)),
         jnp.asarray(mask, jnp.float32),
         *map(jnp.asarray, (_groups(groups, count), rows, counts, weights, values)),
         balanced=jnp.float32(DRAWS[draw]),
     )
     queries = int(counts.sum(1).max()) if queries is None else queries
-    sample = sampler(counts.shape[1], most, queries, False, False, groups is not None, prepare)
+    sample = sampler(
+        counts.shape[1], most, queries, False, False, groups is not None, fill, prepare
+    )
     return TaskSource(
         spec,
         data,
@@ -218,22 +230,26 @@ def _check_task(
     t: int,
     names: Sequence[str] | None,
     counts: np.ndarray,
-    most: int,
+    shots: np.ndarray,
     kind: Kind,
     draw: Draw,
     fill: bool,
 ) -> None:
     """Refuses a task that cannot give its largest support and still leave a row of each class."""
     name = f"task {t}" if names is None else f"task {names[t]!r}"
-    if counts.sum() <= most:
-        raise ValueError(f"{name} has {counts.sum()} rows: too few for {most} shots and a query")
+    present, most = counts[counts > 0], int(shots.max())
+    given = int((present // 2 if fill else present - 1).sum())
+    if given < most:
+        raise ValueError(
+            f"{name} has {counts.sum()} rows, of which {given} may go to a support: too few for "
+            f"{most} shots and a query"
+        )
     if kind != "multiclass":
         return
-    present = counts[counts > 0]
     if len(present) < 2:
         raise ValueError(f"{name} has rows of one class only: drop it")
-    if most < len(present):
-        raise ValueError(f"{most} shots cannot cover the {len(present)} classes of {name}")
+    if shots.min() < len(present):
+        raise ValueError(f"{shots.min()} shots cannot cover the {len(present)} classes of {name}")
     need = 2 if fill or draw == "natural" else -(-most // len(present)) + 1
     if present.min() < need:
         raise ValueError(

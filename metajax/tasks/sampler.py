@@ -49,13 +49,19 @@ class PoolData(NamedTuple):
 
 
 def _quotas(
-    key: jax.Array, shots: jax.Array, counts: jax.Array, balanced: jax.Array, most: int
+    key: jax.Array,
+    shots: jax.Array,
+    counts: jax.Array,
+    balanced: jax.Array,
+    most: int,
+    keep_half: bool,
 ) -> jax.Array:
     """Splits `shots` labelled rows over C classes, evenly or in proportion to `counts`.
 
-    Every class that exists gets one row first and keeps one for the query. Seats then go to the
-    smallest keys: the seat number (even shares, ties at random), or (seat + 1/2) / count (Webster's
-    rule, proportional shares). A class that runs short gives what it can and the others fill up.
+    Every class that exists gets one row first and keeps one (or half of its rows) for the query.
+    Seats then go to the smallest keys: the seat number (even shares, ties at random), or
+    (seat + 1/2) / count (Webster's rule, proportional shares). A class that runs short gives what
+    it may and the others fill up.
 
     Args:
       key: breaks the ties.
@@ -63,6 +69,7 @@ def _quotas(
       counts: (C,) rows of every class, 0 if it does not exist.
       balanced: () bool.
       most: a static bound of the shots.
+      keep_half: a class gives at most half of its rows.
 
     Returns:
       (C,) int32.
@@ -72,7 +79,8 @@ def _quotas(
     even, proportional = seat + tie, (seat + 0.5) / jnp.maximum(counts, 1)[:, None]
     order = jnp.where(balanced, even, proportional)
     order = jnp.where(seat == 0, tie - 1.0, order)
-    order = jnp.where(seat < counts[:, None] - 1, order, jnp.inf)
+    kept = jnp.maximum((counts + 1) // 2, 1) if keep_half else 1
+    order = jnp.where(seat < (counts - kept)[:, None], order, jnp.inf)
     rank = jnp.argsort(jnp.argsort(order.ravel())).reshape(order.shape)
     return ((rank < shots) & jnp.isfinite(order)).sum(1)
 
@@ -106,19 +114,27 @@ def sampler(
     per_class: bool,
     relabel: bool,
     grouped: bool,
+    keep_half: bool,
     prepare: Callable[[Episode], Episode] | None,
 ) -> Callable[..., Episode]:
     """The sampler of both pools; all its arguments are static.
 
     Args:
-      ways: classes drawn from the task's; all of them in order if there are no more.
+      ways: classes of an episode.
       size: rows of the padded support.
       queries: rows of the padded query, per class if `per_class`.
       per_class: shots and queries are counted per class; otherwise per episode.
-      relabel: labels are the position among the drawn classes, not the stored `y`.
+      relabel: the classes are drawn from the task's, in random order, and labels are the position
+        among them; otherwise all classes are used and labels are the stored `y`.
       grouped: row groups are checked (a row is its own group otherwise, at no cost).
+      keep_half: without `per_class`, a class gives at most half of its rows to the support.
       prepare: maps the raw episode to the one the learner sees.
+
+    Raises:
+      ValueError: for fewer than one query row.
     """
+    if queries < 1:
+        raise ValueError(f"queries must be at least 1; got {queries}")
 
     def sample(data: PoolData, key: jax.Array, task: jax.Array | None = None) -> Episode:
         keys = jax.random.split(key, 7)
@@ -127,7 +143,7 @@ def sampler(
             task = jax.random.categorical(task_key, jnp.log(data.weights))
         rows, counts = data.rows[task], data.counts[task]
         classes, longest = rows.shape
-        if ways < classes:
+        if relabel:
             chosen = jax.random.choice(class_key, classes, (ways,), replace=False)
             rows, counts = rows[chosen], counts[chosen]
         exists = jnp.arange(longest) < counts[:, None]
@@ -136,7 +152,7 @@ def sampler(
         if per_class:
             quota = jnp.full(ways, shots)
         else:
-            quota = _quotas(tie_key, shots, counts, balanced, size)
+            quota = _quotas(tie_key, shots, counts, balanced, size, keep_half)
         priority = jnp.where(exists, jax.random.uniform(support_key, exists.shape), -1.0)
         cells, present = _take(priority, quota, size // ways if per_class else size, size)
         left = exists.ravel().at[jnp.where(present, cells, exists.size)].set(False, mode="drop")
@@ -186,14 +202,24 @@ def choose(
       ValueError: if the source was not built for it.
     """
     data = source.data._asdict() if hasattr(source.data, "_asdict") else dict(source.data)
+    if draw is not None and (draw not in DRAWS or "balanced" not in data):
+        known = f"one of {', '.join(DRAWS)}" if "balanced" in data else "None for this source"
+        raise ValueError(f"draw must be {known}; got {draw!r}")
+    if tasks is not None and source.tasks is None:
+        raise ValueError(f"this source enumerates no tasks to choose from; got tasks={tasks}")
     if shots is not None:
-        if not 1 <= shots <= int(data["shots"].max()):
-            raise ValueError(f"shots must be from 1 to {int(data['shots'].max())}; got {shots}")
+        least, most = 1, int(data["shots"].max())
+        if source.tasks is not None and source.spec.kind == "multiclass":
+            least = int((data["counts"][source.tasks] > 0).sum(1).max())  # one of each class
+        if not least <= shots <= most:
+            raise ValueError(f"shots must be from {least} to {most}; got {shots}")
         data["shots"] = jnp.full_like(data["shots"], shots)
     if draw is not None:
         data["balanced"] = jnp.full_like(data["balanced"], DRAWS[draw])
     if tasks is not None:
-        ids = np.asarray(tasks, np.int32)
+        ids, known = np.asarray(tasks, np.int32), [int(t) for t in source.tasks]
+        if ids.size == 0 or not np.isin(ids, known).all():
+            raise ValueError(f"tasks must be among {known}; got {list(tasks)}")
         data["weights"] = jnp.zeros_like(data["weights"]).at[ids].set(1.0)
         source = source._replace(tasks=ids)
     packed = type(source.data)(**data) if hasattr(source.data, "_asdict") else data
