@@ -1,12 +1,14 @@
 """Checkpoints that survive a kill at any moment and notice a flipped byte (floor 4).
 
-Orbax writes atomically, but restores a damaged array without a word; so a sha256 of all leaves is
-stored beside them and checked. A damaged checkpoint is passed over for the one before it.
+Orbax writes atomically, but restores a damaged array without a word; so a sha256 of all leaves and
+of the JSON is stored beside them and checked. A damaged checkpoint is passed over for the one
+before it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,14 +30,19 @@ class Checkpoint(NamedTuple):
     meta: dict[str, Any]
 
 
-def _digest(tree: PyTree) -> str:
-    """The sha256 of shapes, types and bytes of all leaves, in order."""
-    digest = hashlib.sha256()
+def _digest(tree: PyTree, meta: dict[str, Any]) -> str:
+    """The sha256 of shapes, types and bytes of all leaves, in order, and of the JSON."""
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
     for leaf in jax.tree.leaves(tree):
         array = np.asarray(leaf)
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def _forms(tree: PyTree) -> list[tuple]:
+    """Shape and type of every leaf: orbax restores another shape than asked for without a word."""
+    return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
 
 
 def open_manager(folder: Path, keep: int = 2) -> ocp.CheckpointManager:
@@ -53,10 +60,10 @@ def save(manager: ocp.CheckpointManager, step: int, tree: PyTree, meta: dict[str
       manager: from `open_manager`.
       step: above every step saved before.
       tree: a pytree of arrays (PRNG keys as `jax.random.key_data`).
-      meta: JSON-serialisable.
+      meta: JSON-serialisable, with strings as keys.
     """
     tree = jax.device_get(tree)
-    record = meta | {"sha256": _digest(tree)}
+    record = meta | {"sha256": _digest(tree, meta)}
     items = ocp.args.Composite(
         state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave(record)
     )
@@ -82,9 +89,9 @@ def restore(manager: ocp.CheckpointManager, like: PyTree) -> Checkpoint | None:
         try:
             found = manager.restore(step, args=items)
             tree, meta = jax.device_get(found["state"]), dict(found["meta"])
-            if _digest(tree) == meta.pop("sha256", None):
+            if meta.pop("sha256", None) == _digest(tree, meta) and _forms(tree) == _forms(like):
                 return Checkpoint(step, tree, meta)
-            reason = "its sha256 differs"
+            reason = "its sha256 or its form differs"
         except Exception as error:  # noqa: BLE001  (orbax raises bare exceptions on damaged files)
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         logger.warning("checkpoint %s of %s is damaged (%s)", step, manager.directory, reason)

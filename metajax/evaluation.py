@@ -19,7 +19,6 @@ import numpy as np
 from metajax import metrics
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSource, TaskSpec
 
-
 # Beyond this an output's square overflows float32: it counts as not finite.
 LARGEST = 1e15
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
 import traceback
 import warnings
@@ -10,6 +13,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import jax
 
 from metajax.benchmarks import Benchmark
 from metajax.config import HOST_BASELINES, RunConfig
@@ -47,8 +52,10 @@ def _jobs(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
     groups: dict[tuple, list[RunConfig]] = {}
     for config in configs:
         groups.setdefault((config.benchmark, config.learner, config.shots), []).append(config)
-    jobs = groups.values()
-    return sorted(jobs, key=lambda group: (group[0].learner in HOST_BASELINES, -len(group)))
+    slow = {"random_forest", "lr_forest"}
+    return sorted(
+        groups.values(), key=lambda group: group[0].learner in set(HOST_BASELINES) - slow
+    )
 
 
 def _work(configs: list[RunConfig], build: Build, folder: Path, data_dir: str | None):
@@ -64,6 +71,16 @@ def _work(configs: list[RunConfig], build: Build, folder: Path, data_dir: str | 
             place = traceback.extract_tb(error.__traceback__)[-1]
             reason = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
             outcomes.append(Outcome(config, None, reason))
+    return outcomes
+
+
+def _work_and_release(*arguments) -> list[Outcome]:
+    """`_work` in a worker process, which then gives back the memory of its compiled programs."""
+    outcomes = _work(*arguments)
+    jax.clear_caches()
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it, and only it needs it
+        ctypes.CDLL(None).malloc_trim(0)
     return outcomes
 
 
@@ -106,7 +123,9 @@ def run_all(
     os.environ.update({k: v for k, v in ONE_CORE.items() if k not in os.environ})
     pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
     try:
-        waiting: set[Future] = {pool.submit(_work, job, build, folder, data_dir) for job in jobs}
+        waiting: set[Future] = {
+            pool.submit(_work_and_release, job, build, folder, data_dir) for job in jobs
+        }
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:

@@ -97,7 +97,7 @@ def test_training_is_deterministic_and_depends_on_the_key():
 
 def test_training_learns():
     losses = []
-    train(steps=200, on_call=lambda state, means: losses.append(means["loss"]))
+    train(pool(lift=3), steps=200, on_call=lambda state, means: losses.append(means["loss"]))
     assert losses[-1] < 0.8 * losses[0]
 
 

@@ -1,11 +1,16 @@
 """Small episodes and pools that several tests share."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from metajax.tasks import class_pool, task_pool
 from metajax.types import Episode, Examples, TaskSpec
+
+# For programs that run once or twice: compiling them is most of the time.
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 FEATURES = 4
 ROWS = 6

@@ -196,7 +196,7 @@ def task_pool(
             raise ValueError(f"{name} must be {len(counts)}, one a task id; got {len(units)}")
     ids = np.arange(len(counts)) if tasks is None else np.asarray(tasks, np.int32)
     if ids.size == 0 or ids.min() < 0 or ids.max() >= len(counts):
-        raise ValueError(f"tasks must be ids from 0 to {len(counts) - 1}; got {list(ids)}")
+        raise ValueError(f"tasks must be ids from 0 to {len(counts) - 1}; got {ids.tolist()}")
     most = int(values.max())
     for t in ids:
         _check_task(t, names, counts[t], values, kind, draw, fill)

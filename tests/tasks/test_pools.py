@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from worlds import quick_jit
 
 from metajax.evaluation import episode_units
 from metajax.tasks import choose, class_pool, task_pool
@@ -14,10 +15,10 @@ from metajax.tasks.linear_gaussian import linear_gaussian
 from metajax.tasks.sinusoid import sinusoid
 
 EPISODES = 2000
-ALPHA = 1e-3  # of every test of uniformity; the keys are fixed, so each passes for good
+ALPHA = 1e-4  # of each of about a hundred tests of uniformity; the keys are fixed
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(quick_jit, static_argnums=0)
 def _sample(sample, data, keys, tasks):
     return jax.vmap(sample, (None, 0, None if tasks is None else 0))(data, keys, tasks)
 
@@ -110,56 +111,53 @@ def test_class_pool_is_uniform(classes):
             assert uniform(rows[:, LABELS == label]) > ALPHA, label
 
 
-def test_rows_are_drawn_independently():
-    """Every pair of rows equally often, whatever the other class gives, and names permuted."""
-    labels = np.repeat([0, 1], 5)
-    source = class_pool(np.zeros((10, 1)), labels, ways=2, shots=2, queries=1)
-    episodes = draw(source)
-    support, query = check(source, episodes)
-    powers = 2 ** np.arange(5)
-    pairs = [support[:, :5] @ powers, support[:, 5:] @ powers]
-    for code in pairs:
-        counts = np.unique(code, return_counts=True)[1]
-        assert len(counts) == 10 and stats.chisquare(counts).pvalue > ALPHA
-    for other in (pairs[1], query[:, :5] @ powers * 2 + (query[:, 5:] @ powers > 4)):
-        table = stats.contingency.crosstab(pairs[1] if other is not pairs[1] else pairs[0], other)
-        assert stats.chi2_contingency(table.count).pvalue > ALPHA
-    first = (episodes.support.y[..., 0] * (episodes.support.info["row"] < 5)).sum(1) > 0
-    assert stats.binomtest(int(first.sum()), EPISODES).pvalue > ALPHA
+def test_rows_of_a_class_are_drawn_in_every_combination(classes):
+    """The 28 pairs of the eight rows of class 0 equally often in supports of two shots."""
+    support = taken(classes.support, len(LABELS))[:, LABELS == 0]
+    pairs = support[support.sum(1) == 2] @ 2 ** np.arange(8)
+    counts = np.unique(pairs, return_counts=True)[1]
+    assert len(counts) == 28 and stats.chisquare(counts).pvalue > ALPHA
 
 
-def test_class_pool_with_groups():
-    """Blocks of four rows are groups; one group spans classes 0 and 1."""
-    labels = np.repeat(np.arange(5), 16)
-    groups = np.arange(80) // 4
+def test_class_pool_with_groups_and_all_classes():
+    """Blocks of four rows are groups; one group spans classes 0 and 1. Names are permuted."""
+    labels = np.repeat(np.arange(4), 16)
+    groups = np.arange(64) // 4
     groups[16:20] = groups[0]
     names = np.array([f"patient {g}" for g in groups])
-    source = class_pool(
-        np.zeros((80, 1)), labels, ways=4, shots=(2, 4), queries=3, groups=names
-    )
-    support, query = check(source, draw(source))
+    source = class_pool(np.zeros((64, 1)), labels, ways=4, shots=(2, 4), queries=3, groups=names)
+    episodes = draw(source)
+    support, query = check(source, episodes)
     left = []
-    for label in range(2, 5):
+    for label in (2, 3):
         mine = labels == label
         assert uniform(support[:, mine]) > ALPHA and uniform(query[:, mine]) > ALPHA
         blocks = support[:, mine].reshape(-1, 4, 4).any(-1).sum(1)
-        drawn = blocks > 0
-        left.append(query[drawn][:, mine].sum(1))
-        np.testing.assert_array_equal(left[-1], np.minimum(3, 16 - 4 * blocks[drawn]))
+        left.append(query[:, mine].sum(1))
+        np.testing.assert_array_equal(left[-1], np.minimum(3, 16 - 4 * blocks))
     assert set(np.concatenate(left)) == {0, 3}  # masked where all four groups are used up
     both = support[:, :4].any(1) & support[:, 16:32].any(1)
     assert both.sum() > 100 and query[both][:, 16:20].sum() == 0
+    # What one class gives says nothing of what another gives.
+    few = support[support.sum(1) == 8]
+    table = stats.contingency.crosstab(few[:, 32:48].argmax(1) // 4, few[:, 48:].argmax(1) // 4)
+    assert stats.chi2_contingency(table.count).pvalue > ALPHA
+    for way in range(4):
+        row = episodes.support.info["row"][episodes.support.y[..., way] == 1]
+        names = labels[row[np.cumsum(support.sum(1) // 4) - 1]]  # one row an episode
+        assert stats.chisquare(np.bincount(names)).pvalue > ALPHA
 
 
 # task_pool -----------------------------------------------------------------------------------
 
-COUNTS = np.array([[31, 17, 7], [5, 23, 11], [13, 0, 29], [6, 6, 6]])
-TASK = np.repeat(np.repeat(np.arange(4), 3), COUNTS.ravel())
-Y = np.repeat(np.tile(np.arange(3), 4), COUNTS.ravel())
+COUNTS = np.array([[31, 17, 7], [5, 23, 11], [13, 0, 29], [6, 6, 6], [0, 2, 0]])
+TASK = np.repeat(np.repeat(np.arange(5), 3), COUNTS.ravel())
+Y = np.repeat(np.tile(np.arange(3), 5), COUNTS.ravel())
 ORDER = np.random.default_rng(1).permutation(len(Y))
 TASK, Y = TASK[ORDER], Y[ORDER]
 SHOTS = (3, 5, 12)
-TASKS = task_pool(np.arange(len(Y), dtype=np.float32)[:, None], Y, TASK, shots=SHOTS)
+ROWS = np.arange(len(Y), dtype=np.float32)[:, None]
+TASKS = task_pool(ROWS, Y, TASK, shots=SHOTS, tasks=[0, 1, 2, 3])
 
 
 def by_class(taken, labels=Y, classes=3):
@@ -179,9 +177,10 @@ def webster(counts, shots):
 def test_task_pool_draws_tasks_and_shots():
     episodes = draw(TASKS)
     support, query = check(TASKS, episodes)
-    tasks = (support + query) @ np.eye(4, dtype=int)[TASK]
+    tasks = (support + query) @ np.eye(5, dtype=int)[TASK]
     assert ((tasks > 0).sum(1) == 1).all()
-    assert stats.chisquare((tasks > 0).sum(0)).pvalue > ALPHA
+    often = (tasks > 0).sum(0)  # task 4 is not among those given: neither drawn nor refused
+    assert often[4] == 0 and stats.chisquare(often[:4]).pvalue > ALPHA
     values, counts = np.unique(support.sum(1), return_counts=True)
     assert tuple(values) == SHOTS and stats.chisquare(counts).pvalue > ALPHA
     # All rows that are left are the query; it is padded to the largest task.
@@ -231,39 +230,33 @@ def test_mixed_supports_are_balanced_in_three_of_four():
     assert stats.binomtest(int(even.sum()), EPISODES, 0.75).pvalue > ALPHA
 
 
-@pytest.mark.parametrize("balanced", [False, True])
-def test_task_pool_rows_are_uniform(balanced):
-    y = np.repeat([0, 1], [20, 8])
-    source = task_pool(
-        np.zeros((28, 1)), y, np.zeros(28, int), shots=6, queries=7,
-        draw="balanced" if balanced else "natural",
-    )  # fmt: skip
+@pytest.mark.parametrize("way,quota", [("natural", (5, 1)), ("balanced", (3, 3))])
+def test_task_pool_rows_are_uniform(way, quota):
+    y = np.repeat([0, 1], [24, 4])
+    x, task = np.zeros((28, 1)), np.zeros(28, int)
+    source = task_pool(x, y, task, shots=6, queries=7, draw=way)
     support, query = check(source, draw(source))
-    assert (query.sum(1) == 7).all()
+    # A class may give all its rows but one.
+    assert (by_class(support, y, 2) == quota).all() and (query.sum(1) == 7).all()
     for label in range(2):
         assert uniform(support[:, y == label]) > ALPHA
         assert uniform(query[:, y == label]) > ALPHA
     # The query is a plain random sample of the 22 rows left: hypergeometric in the rarer class.
-    left = 8 - support[0, y == 1].sum()
-    found = query[:, y == 1].sum(1)
-    law = stats.hypergeom(22, left, 7)
-    counts = np.array([(found == i).sum() for i in range(5)] + [(found > 4).sum()])
-    expected = EPISODES * np.append(law.pmf(range(5)), law.sf(4))
-    kept = expected > 0
-    assert stats.chisquare(counts[kept], expected[kept]).pvalue > ALPHA
+    law = stats.hypergeom(22, 4 - quota[1], 7)
+    most = 4 - quota[1]
+    counts = np.bincount(query[:, y == 1].sum(1), minlength=most + 1)
+    assert stats.chisquare(counts, EPISODES * law.pmf(range(most + 1))).pvalue > ALPHA
 
 
 def test_task_pool_with_groups():
     rng = np.random.default_rng(2)
     y, groups = np.tile([0, 0, 1], 40), np.repeat(rng.permutation(40) + 7, 3)
     task = np.repeat([0, 1], 60)
-    source = task_pool(
-        np.zeros((120, 1)), y, task, shots=(4, 12), queries=20, groups=groups
-    )
+    source = task_pool(np.zeros((120, 1)), y, task, shots=(4, 12), queries=36, groups=groups)
     support, query = check(source, draw(source))
     codes = np.eye(50, dtype=int)[groups]
     used = (support @ codes > 0).sum(1)
-    np.testing.assert_array_equal(query.sum(1), np.minimum(20, 60 - 3 * used))
+    np.testing.assert_array_equal(query.sum(1), np.minimum(36, 60 - 3 * used))
     assert len(set(query.sum(1))) > 2  # some queries run short and are masked
     assert (by_class(support, y, 2) == support.sum(1, keepdims=True) // 2).all()
 
@@ -284,13 +277,6 @@ def test_fill_lets_the_other_class_make_up_and_keeps_half():
     for number, message in ((0, "task 0 has 33 rows, of which 16"), (1, "1 has 39 rows, of which")):
         with pytest.raises(ValueError, match=f"{message}.*too few for 20 shots"):
             task_pool(x, y, task, shots=20, fill=True, tasks=[number])
-
-
-def test_without_fill_a_class_may_give_all_its_rows_but_one():
-    y = np.repeat([0, 1], [30, 4])
-    source = task_pool(np.zeros((34, 1)), y, np.zeros(34, int), shots=6)
-    support, query = check(source, draw(source))
-    assert (by_class(support, y, 2) == 3).all() and (by_class(query, y, 2) == (27, 1)).all()
 
 
 @pytest.mark.parametrize("kind", ["regression", "multilabel"])
@@ -334,6 +320,7 @@ def decode(episode):
     """Images to floats in [0, 1], in support and query."""
 
     def part(rows):
+        assert rows.x["image"].dtype == jnp.uint8
         return rows._replace(x={**rows.x, "image": rows.x["image"].astype(jnp.float32) / 255})
 
     return type(episode)(*map(part, episode))
@@ -344,11 +331,9 @@ def test_dict_inputs_stay_uint8_until_prepare():
     image = rng.integers(0, 256, (40, 2, 3), dtype=np.uint8)
     x = {"image": image, "age": rng.normal(size=(40, 1)).astype(np.float32)}
     task, y = np.arange(40) // 20, np.arange(40) % 2
-    raw = task_pool(x, y, task, shots=4, queries=5)
-    ready = task_pool(x, y, task, shots=4, queries=5, prepare=decode)
-    assert raw.data.x["image"].dtype == ready.data.x["image"].dtype == np.uint8
-    check(raw, draw(raw))
-    part = draw(ready).query
+    source = task_pool(x, y, task, shots=4, queries=5, prepare=decode)
+    assert source.data.x["image"].dtype == np.uint8
+    part = draw(source).query
     assert part.x["image"].dtype == np.float32 and part.x["image"].shape == (EPISODES, 5, 2, 3)
     np.testing.assert_allclose(part.x["image"], image[part.info["row"]] / 255, rtol=1e-6)
     np.testing.assert_array_equal(part.x["age"], x["age"][part.info["row"]])
@@ -373,24 +358,12 @@ def test_choose_reuses_the_compiled_program():
     source = choose(choose(TASKS, shots=5), draw="natural", tasks=[3, 1])
     support, query = check(source, draw(source))
     assert (support.sum(1) == 5).all()
-    tasks = ((support + query) @ np.eye(4, dtype=int)[TASK] > 0).sum(0)
-    assert tasks[0] == tasks[2] == 0 and stats.chisquare(tasks[[1, 3]]).pvalue > ALPHA
+    tasks = ((support + query) @ np.eye(5, dtype=int)[TASK] > 0).sum(0)
+    assert tasks[[0, 2, 4]].sum() == 0 and stats.chisquare(tasks[[1, 3]]).pvalue > ALPHA
     assert list(episode_units(source, 5)[0]) == [3, 1, 3, 1, 3]
     draw(choose(TASKS, draw="mixed"), 3)
     assert _sample._cache_size() == programs
-    assert list(TASKS.tasks) == [0, 1, 2, 3] and TASKS.data.weights.min() == 1  # untouched
-
-
-def test_tasks_left_out_are_never_drawn_nor_checked():
-    task = np.append(TASK, [4, 4])  # two rows of one class: no task at all
-    y, x = np.append(Y, [1, 1]), np.zeros((len(Y) + 2, 1))
-    with pytest.raises(ValueError, match="task 4"):
-        task_pool(x, y, task, shots=SHOTS)
-    source = task_pool(x, y, task, shots=SHOTS, tasks=[0, 2])
-    support, query = check(source, draw(source))
-    tasks = ((support + query) @ np.eye(5, dtype=int)[task] > 0).sum(0)
-    assert tasks[[1, 3, 4]].sum() == 0 and stats.chisquare(tasks[[0, 2]]).pvalue > ALPHA
-    assert list(source.tasks) == [0, 2] and len(source.names) == len(source.clusters) == 5
+    assert list(TASKS.tasks) == [0, 1, 2, 3] and list(TASKS.data.weights) == [1, 1, 1, 1, 0]
 
 
 def test_the_key_decides():
@@ -422,8 +395,14 @@ REFUSED = {
     "negative task": (lambda: task_pool(X, BINARY, HALVES - 1, shots=4), "task must be integers"),
     "labels": (lambda: class_pool(X, BINARY * 0.5, ways=2, shots=1, queries=1), "labels must be"),
     "y": (lambda: task_pool(X, BINARY * 0.5, HALVES, shots=4, kind="multiclass"), "y must be int"),
-    "kind": (lambda: task_pool(X, BINARY, HALVES, shots=4, kind="ordinal"), "multilabel.*'ordinal'"),
-    "draw": (lambda: task_pool(X, BINARY, HALVES, shots=4, draw="even"), "balanced, natural.*'even'"),
+    "kind": (
+        lambda: task_pool(X, BINARY, HALVES, shots=4, kind="ordinal"),
+        "multilabel.*'ordinal'",
+    ),
+    "draw": (
+        lambda: task_pool(X, BINARY, HALVES, shots=4, draw="even"),
+        "balanced, natural.*'even'",
+    ),
     "shots": (lambda: task_pool(X, BINARY, HALVES, shots=0), "positive integers; got 0"),
     "fraction": (lambda: task_pool(X, BINARY, HALVES, shots=2.5), "positive integers; got 2.5"),
     "no shots": (lambda: class_pool(X, BINARY, ways=2, shots=(), queries=1), "positive integers"),

@@ -1,0 +1,57 @@
+"""The README's code runs, and its numbers are those of the committed tables."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds import SPECS, episode, key
+
+from metajax.nn import MLP
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_learner_of_the_readme_is_a_learner():
+    space = {}
+    exec(BLOCKS[0], space)
+    assert BLOCKS[0].strip().count("\n") <= 25
+    learner = space["scaled_protonet"](SPECS["multiclass"], MLP((8,)))
+    one = episode(SPECS["multiclass"])
+    params = learner.init(key(), one)
+    outputs = learner.predict(params, learner.adapt(params, one.support, key()), one.query.x)
+    assert outputs.shape == one.query.y.shape
+    assert np.isfinite(learner.meta_loss(params, one, key())[0])
+    with pytest.raises(ValueError, match="scaled_protonet"):
+        space["scaled_protonet"](SPECS["regression"], MLP((8,)))
+
+
+def test_the_table_of_the_readme_trains_and_scores(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(400, 3)), columns=["age", "sex", "pressure"])
+    frame["died"] = (frame.age + frame.pressure + rng.normal(size=400) > 0).astype(int)
+    frame["hospital"] = np.arange(400) % 4
+    frame["patient_id"] = np.arange(400) // 8 * 4 + frame.hospital
+    frame.loc[::7, "age"] = np.nan
+    frame.to_csv(tmp_path / "patients.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    exec(BLOCKS[1], {})
+    assert float(capsys.readouterr().out) > 0.6
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_committed_table():
+    frame = pd.read_csv(ROOT / "results" / "disease_prediction" / "table.csv")
+    frame = frame[(frame.benchmark == "sklearn_tables") & (frame.metric == "auroc")]
+    frame = frame.set_index(["learner", "shots"])
+    block = TEXT.split("<!-- table: sklearn_tables -->")[1].split("<!-- end -->")[0]
+    rows = [line.strip("| ").split("|") for line in block.strip().splitlines()]
+    shots = [int(cell.split("=")[1]) for cell in rows[0][1:]]
+    assert len(rows) > 5
+    for row in rows[2:]:
+        for k, cell in zip(shots, row[1:], strict=True):
+            said = [float(number) for number in re.findall(r"\.\d+", cell)]
+            exact = frame.loc[(row[0].strip(" `"), k), ["mean", "low", "high"]]
+            np.testing.assert_allclose(said, exact.astype(float), atol=0.000501)
