@@ -109,6 +109,8 @@ def run_suite(
         for name, sizes in sorted({(config.benchmark, config.shots) for config in configs}):
             build(name, sizes, flags.data_dir)  # a missing file ends the command before any run
         (folder / "runs").mkdir(parents=True, exist_ok=True)
+        if not os.access(folder / "runs", os.W_OK):
+            raise PermissionError(f"{folder / 'runs'} cannot be written")
         outcomes = _run(console, configs, build, folder, flags)
     except (ValueError, OSError) as error:
         return fail(error)
@@ -120,6 +122,8 @@ def run_suite(
         one = outcome.config
         console.print(f"failed: {one.benchmark} {one.learner} s{one.seed}: {outcome.error}")
     finished = [outcome.folder for outcome in outcomes if outcome.folder is not None]
+    if not finished:
+        return 1
     try:
         _mirror(console, finished, folder, flags.wandb)
         if headroom is not None and flags.learner is None:

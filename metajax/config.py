@@ -143,9 +143,11 @@ def resolved(config: RunConfig, *, strict: bool) -> RunConfig:
     _check(config)
     kept = hyper(config, strict=strict)
     inner = Inner(**{name: kept.get(argument) for name, argument in HYPER.items()})
+    config = dataclasses.replace(config, inner=inner, shots=tuple(sorted(set(config.shots))))
     if config.learner in HOST_BASELINES:
-        return dataclasses.replace(config, inner=inner, train=Train(), encoder=Encoder())
-    return dataclasses.replace(config, inner=inner)
+        tested = Evaluate(episodes=config.evaluate.episodes)
+        return dataclasses.replace(config, train=Train(), encoder=Encoder(), evaluate=tested)
+    return config
 
 
 def _check(config: RunConfig) -> None:
@@ -164,8 +166,8 @@ def _check(config: RunConfig) -> None:
     for name, value in positive.items():
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"--{name} must be above 0 and finite; got {value}")
-    if config.seed < 0:
-        raise ValueError(f"--seed must be 0 or more; got {config.seed}")
+    if not 0 <= config.seed < 2**32:  # a key drops the higher bits without a word
+        raise ValueError(f"--seed must be from 0 to {2**32 - 1}; got {config.seed}")
     chunk_size(train.task_axis, train.tasks_per_step)
 
 

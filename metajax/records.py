@@ -113,7 +113,7 @@ def write_record(
       environment: see `environment`.
       history: lines of metrics.jsonl.
       result: status, units, times.
-      arrays: the content of scores.npz.
+      arrays: the content of scores.npz; without any (the run diverged) there is no such file.
 
     Raises:
       OSError: if the disk is full or read-only; the temporary folder is then left as it is.
@@ -123,7 +123,8 @@ def write_record(
     write_json(partial / "environment.json", environment)
     lines = "".join(json.dumps(line, sort_keys=True) + "\n" for line in history)
     (partial / "metrics.jsonl").write_text(lines)
-    np.savez_compressed(partial / "scores.npz", **arrays)
+    if arrays:
+        np.savez_compressed(partial / "scores.npz", **arrays)
     write_json(partial / "result.json", result)
     if not is_complete(folder):
         partial.rename(folder)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,31 +16,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metajax import baselines, checkpoints, metrics, records, statistics
-from metajax.benchmarks import Benchmark, Fold, episode_key
+from metajax import baselines, checkpoints, records
+from metajax.benchmarks import Benchmark, Fold
 from metajax.config import HOST_BASELINES, RunConfig, build_learner, build_optimizer
-from metajax.evaluation import (
-    Predictions,
-    draw,
-    episode_units,
-    evaluate,
-    predict,
-    score,
-)
+from metajax.evaluation import Predictions, draw, episode_units, evaluate, predict
+from metajax.scoring import score_all
 from metajax.tasks import choose
 from metajax.training import TrainState, fit, init_state
-from metajax.types import PyTree, TaskSpec
+from metajax.types import PyTree
 
 logger = logging.getLogger(__name__)
-DRAW_NAMES = ("natural", "balanced")
 # What model selection looks at, on meta-validation tasks: (metric, sign).
 SELECTION = {"multiclass": ("auroc", 1), "multilabel": ("auroc", 1), "regression": ("mse", -1)}
-BOOT_METRICS = {
-    "multiclass": (("brier", "ece", "log_loss"), ("auroc", "auprc", "balanced_accuracy")),
-    "multilabel": (("brier", "ece", "log_loss"), ("auroc", "auprc", "balanced_accuracy")),
-    "regression": (("mse", "spearman"), ()),
-}
-BOOT_DRAWS = 400
 CHECKPOINT_SECONDS = 10.0
 Progress = Callable[[str], Any]
 
@@ -121,7 +106,7 @@ def _run_learner(config: RunConfig, benchmark: Benchmark, partial: Path, progres
         params = jax.tree.map(lambda leaf: leaf[i], finished)
         return predict(learner, params, source, key, tasks=episodes, batch=min(episodes, 32))
 
-    arrays, digest = _test(config, benchmark, outputs)
+    arrays, digest = score_all(benchmark, outputs, config.evaluate.episodes)
     seconds = {"fit": round(fitted - started, 2), "test": round(time.perf_counter() - fitted, 2)}
     result = {"status": "complete", "steps": steps, "seconds": seconds, "episodes_sha256": digest}
     return history, result, arrays
@@ -148,7 +133,7 @@ def _run_baseline(config: RunConfig, benchmark: Benchmark):
         fine = np.zeros(episodes, np.float32)
         return Predictions(guess, query.y, query.mask, query.info["row"], task, cluster, fine)
 
-    arrays, digest = _test(config, benchmark, outputs)
+    arrays, digest = score_all(benchmark, outputs, config.evaluate.episodes)
     seconds = {"test": round(time.perf_counter() - started, 2)}
     return [], {"status": "complete", "seconds": seconds, "episodes_sha256": digest}, arrays
 
@@ -174,7 +159,8 @@ def _train(config, benchmark, learner, partial: Path, history: list, progress: P
     found = checkpoints.restore(manager, memory)
     saves = 0
     if found is not None:
-        memory, place, saves = found.tree, found.meta["place"], found.step
+        memory = jax.tree.map(jnp.asarray, found.tree)
+        place, saves = found.meta["place"], found.step
         history.extend(found.meta["history"])
         progress(f"resumed in fold {place['fold']}, step {int(memory.state.step)}")
 
@@ -243,88 +229,3 @@ def _validate(config: RunConfig, learner, params: PyTree, fold: Fold) -> float:
         learner, params, source, jax.random.key(1), tasks=episodes, batch=min(episodes, 32)
     )
     return float(np.nanmean(scores[SELECTION[source.spec.kind][0]]))
-
-
-def _settings(benchmark: Benchmark) -> Iterator[tuple[int, int]]:
-    """Support sizes and draws under which a benchmark is tested."""
-    draws = (0,) if benchmark.spec.kind == "regression" else (0, 1)
-    return ((shots, draw) for shots in benchmark.shots for draw in draws)
-
-
-def _test(config: RunConfig, benchmark: Benchmark, outputs: Callable):
-    """Scores `outputs` in every setting and fold; returns the arrays and the episodes' digest."""
-    columns: dict[str, list[np.ndarray]] = {}
-    boot: dict[str, list] = {"boot": [], "boot_shots": [], "boot_draw": [], "boot_metric": []}
-    bins: dict[int, list[np.ndarray]] = {}
-    digests = []
-    for shots, way in _settings(benchmark):
-        names = BOOT_METRICS[benchmark.spec.kind][way]
-        deviations = {name: {} for name in names}
-        for i, fold in enumerate(benchmark.folds):
-            source = choose(fold.test, shots=shots, draw=DRAW_NAMES[way])
-            episodes = config.evaluate.episodes * len(source.tasks)
-            key = episode_key(benchmark, shots, way)
-            guess = outputs(i, fold, source, key, episodes)
-            digests.append(zlib.crc32(np.ascontiguousarray(guess.row).tobytes()))
-            scores = score(benchmark.spec, guess)
-            units = {
-                "shots": np.full(episodes, shots, np.int32),
-                "draw": np.full(episodes, way, np.int8),
-                "episode": np.arange(episodes, dtype=np.int32),
-                "task": guess.task.astype(np.int32),
-                "cluster": guess.cluster.astype(np.int32),
-            }
-            for name, values in (units | scores).items():
-                columns.setdefault(name, []).append(values)
-            for name, by_task in _deviations(benchmark, guess, scores, names).items():
-                deviations[name] |= by_task
-            if benchmark.spec.kind == "multiclass" and benchmark.spec.outputs == 2:
-                table = bins.setdefault(shots, [np.zeros((10, 3)), np.zeros((10, 3))])
-                table[way] += _calibration(guess)
-        for name, by_task in deviations.items():
-            boot["boot"].append(np.stack([by_task[t] for t in sorted(by_task)]))
-            boot["boot_shots"].append(shots)
-            boot["boot_draw"].append(way)
-            boot["boot_metric"].append(name)
-            boot["boot_task"] = sorted(by_task)
-    arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
-    arrays |= {name: np.asarray(values) for name, values in boot.items()}
-    arrays["boot"] = arrays["boot"].astype(np.float16)
-    if bins:
-        arrays["calibration"] = np.asarray(list(bins.values()), np.float32)
-        arrays["calibration_shots"] = np.asarray(list(bins), np.int32)
-    return arrays, f"{zlib.crc32(np.asarray(digests, np.uint32).tobytes()):08x}"
-
-
-def _deviations(benchmark: Benchmark, guess: Predictions, scores, names) -> dict[str, dict]:
-    """Patient-bootstrap deviations of every task's mean score, by metric and task."""
-    influence = _influence(benchmark.spec, names, guess.outputs, guess.y, guess.mask)
-    found: dict[str, dict[int, np.ndarray]] = {name: {} for name in names}
-    for task in np.unique(guess.task):
-        mine = guess.task == task
-        row = guess.row[mine]
-        patients = np.full(len(benchmark.patients), -1)
-        patients[row[row >= 0]] = benchmark.patients[row[row >= 0]]
-        for name in names:
-            # Seeded by benchmark and task alone: equal patients are drawn for every learner.
-            rng = np.random.default_rng([zlib.crc32(benchmark.name.encode()), int(task)])
-            found[name][int(task)] = statistics.patient_replicates(
-                scores[name][mine], np.asarray(influence[name])[mine], row, patients, rng,
-                draws=BOOT_DRAWS,
-            )  # fmt: skip
-    return found
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _influence(spec: TaskSpec, names: tuple[str, ...], outputs, y, mask):
-    """The influence of every query row on every named score of every episode, each (E, Q)."""
-    return jax.vmap(lambda *rows: metrics.influence(spec, *rows, names))(outputs, y, mask)
-
-
-def _calibration(guess: Predictions) -> np.ndarray:
-    """Sums of (probability, label, count) over all test rows, by probability bin (10, 3)."""
-    logits = jnp.asarray(guess.outputs)
-    probability = jax.nn.softmax(logits, -1)[..., 1].ravel()
-    weights = jnp.asarray(guess.mask).max(-1).ravel()
-    labels = jnp.asarray(guess.y)[..., 1].ravel()
-    return np.asarray(metrics.calibration_bins(probability, labels, weights), np.float64)

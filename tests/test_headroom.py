@@ -7,15 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 from metajax.baselines import POOLED
-from metajax.headroom import (
-    _choices,
-    _evidence,
-    _folds,
-    _out_of_fold,
-    headroom,
-    placements,
-    shrunken_logistic,
-)
+from metajax.headroom import _choices, _evidence, headroom
+from metajax.shrinkage import _out_of_fold, folds, placements, shrunken_logistic
 
 
 def family(tasks, rows, conflict, seed=0, d=6):
@@ -74,11 +67,11 @@ def test_placements_average_to_the_auroc_with_ties():
 def test_folds_keep_groups_whole_and_supports_are_nested_and_balanced():
     rng = np.random.default_rng(0)
     y, groups = rng.integers(0, 2, 60), np.arange(60) // 3
-    tests = _folds(y, groups, rng)
+    tests = folds(y, groups, rng)
     np.testing.assert_array_equal(tests.sum(axis=0), 1)
     for test in tests:
         assert not np.intersect1d(groups[test], groups[~test]).size
-    assert len(_folds(np.array([0, 0, 0, 1]), np.arange(4), rng)) == 0
+    assert len(folds(np.array([0, 0, 0, 1]), np.arange(4), rng)) == 0
     y = np.array([1] * 10 + [0] * 90)
     chosen = _choices(y, np.arange(100), [8, 16, 32, 400], rng)
     assert [y[c].sum() for c in chosen.values()] == [4, 8, 10, 10]
@@ -211,7 +204,7 @@ def test_wrong_use_is_refused():
 
 def test_strengths_are_judged_by_out_of_fold_log_loss():
     x, y, _ = family(1, 32, 0.0)
-    tests = _folds(y, np.arange(32), np.random.default_rng(0))
+    tests = folds(y, np.arange(32), np.random.default_rng(0))
     losses = []
     for test in tests:
         model = LogisticRegression(C=0.1, tol=1e-10, max_iter=5000).fit(x[~test], y[~test])
@@ -220,10 +213,10 @@ def test_strengths_are_judged_by_out_of_fold_log_loss():
     assert got == pytest.approx(sum(losses) / 32, abs=2e-3)
 
 
-def test_evidence_is_the_mean_auroc_inside_the_folds():
+def test_evidence_is_the_mean_auroc_inside_thefolds():
     x, y, _ = family(1, 32, 0.0)
     prior, groups = x[:, 0], np.arange(32)
-    tests = _folds(y, groups, np.random.default_rng(3))
+    tests = folds(y, groups, np.random.default_rng(3))
     want = []
     for test in tests:
         model = LogisticRegression(C=0.1).fit(x[~test], y[~test])

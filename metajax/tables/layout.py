@@ -155,7 +155,8 @@ def footer(table: pd.DataFrame, runs: Sequence[Run], metrics: Sequence[str]) -> 
     if failed.any():
         told = [f"{n} {c}" for n, c in failed.items() if c]
         lines.append(f"Non-finite outputs, scored as chance: {', '.join(told)}.")
-    if len({repr(run.result.get("episodes_sha256")) for run in runs}) > 1:
+    tested = [run for run in runs if run.result["status"] != "diverged"]
+    if len({repr(run.result.get("episodes_sha256")) for run in tested}) > 1:
         lines.append("Not all learners were scored on the same episodes.")
     return lines
 

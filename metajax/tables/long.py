@@ -116,10 +116,11 @@ def compare(
     rows = []
     for rival in rivals:
         a, b = found[learner], found[rival]
-        if len({repr(run.result.get("episodes_sha256")) for run in (*a, *b)}) > 1:
+        lost = any(run.result["status"] == "diverged" for run in (*a, *b))
+        digests = {repr(run.result.get("episodes_sha256")) for run in (*a, *b)}
+        if len(digests) > 1 and not lost:
             raise ValueError(f"{learner} and {rival} were not scored on the same episodes of "
                              f"{benchmark}")  # fmt: skip
-        lost = any(run.result["status"] == "diverged" for run in (*a, *b))
         for shots in sorted(set(shots_of(a)) & set(shots_of(b))):
             x, y = task_scores(a, metric, shots), task_scores(b, metric, shots)
             _, i, j = np.intersect1d(x.tasks, y.tasks, return_indices=True)

@@ -150,14 +150,14 @@ def test_class_pool_with_groups_and_all_classes():
 
 # task_pool -----------------------------------------------------------------------------------
 
-COUNTS = np.array([[31, 17, 7], [5, 23, 11], [13, 0, 29], [6, 6, 6], [0, 2, 0]])
-TASK = np.repeat(np.repeat(np.arange(5), 3), COUNTS.ravel())
-Y = np.repeat(np.tile(np.arange(3), 5), COUNTS.ravel())
+COUNTS = np.array([[31, 17, 7], [5, 23, 11], [13, 0, 29], [6, 6, 6], [2, 3, 11], [0, 2, 0]])
+TASK = np.repeat(np.repeat(np.arange(6), 3), COUNTS.ravel())
+Y = np.repeat(np.tile(np.arange(3), 6), COUNTS.ravel())
 ORDER = np.random.default_rng(1).permutation(len(Y))
 TASK, Y = TASK[ORDER], Y[ORDER]
 SHOTS = (3, 5, 12)
 ROWS = np.arange(len(Y), dtype=np.float32)[:, None]
-TASKS = task_pool(ROWS, Y, TASK, shots=SHOTS, tasks=[0, 1, 2, 3])
+TASKS = task_pool(ROWS, Y, TASK, shots=SHOTS, tasks=range(5), draw="natural")
 
 
 def by_class(taken, labels=Y, classes=3):
@@ -177,10 +177,10 @@ def webster(counts, shots):
 def test_task_pool_draws_tasks_and_shots():
     episodes = draw(TASKS)
     support, query = check(TASKS, episodes)
-    tasks = (support + query) @ np.eye(5, dtype=int)[TASK]
+    tasks = (support + query) @ np.eye(6, dtype=int)[TASK]
     assert ((tasks > 0).sum(1) == 1).all()
-    often = (tasks > 0).sum(0)  # task 4 is not among those given: neither drawn nor refused
-    assert often[4] == 0 and stats.chisquare(often[:4]).pvalue > ALPHA
+    often = (tasks > 0).sum(0)  # task 5 is not among those given: neither drawn nor refused
+    assert often[5] == 0 and stats.chisquare(often[:5]).pvalue > ALPHA
     values, counts = np.unique(support.sum(1), return_counts=True)
     assert tuple(values) == SHOTS and stats.chisquare(counts).pvalue > ALPHA
     # All rows that are left are the query; it is padded to the largest task.
@@ -208,13 +208,19 @@ def test_balanced_supports_are_even(task, shots):
         assert stats.chisquare(more).pvalue > ALPHA
 
 
-@pytest.mark.parametrize("task", range(4))
+def test_a_class_that_runs_short_leaves_a_row_for_the_query():
+    source = choose(TASKS, shots=12, draw="balanced")
+    support, query = map(by_class, check(source, draw(source, 4)))
+    assert (support == (1, 2, 9)).all() and (query == (1, 1, 2)).all()
+
+
+@pytest.mark.parametrize("task", range(5))
 @pytest.mark.parametrize("shots", SHOTS)
 def test_natural_supports_are_proportional(task, shots):
     source = choose(TASKS, shots=shots, draw="natural")
     support, query = map(by_class, check(source, draw(source, task)))
     assert query[:, COUNTS[task] > 0].min() >= 1
-    if task < 3:
+    if task != 3:
         assert (support == webster(COUNTS[task], shots)).all()
     else:  # equal classes are a tie
         assert (support.max(1) - support.min(1) <= 1).all()
@@ -358,12 +364,12 @@ def test_choose_reuses_the_compiled_program():
     source = choose(choose(TASKS, shots=5), draw="natural", tasks=[3, 1])
     support, query = check(source, draw(source))
     assert (support.sum(1) == 5).all()
-    tasks = ((support + query) @ np.eye(5, dtype=int)[TASK] > 0).sum(0)
-    assert tasks[[0, 2, 4]].sum() == 0 and stats.chisquare(tasks[[1, 3]]).pvalue > ALPHA
+    tasks = ((support + query) @ np.eye(6, dtype=int)[TASK] > 0).sum(0)
+    assert tasks[[0, 2, 4, 5]].sum() == 0 and stats.chisquare(tasks[[1, 3]]).pvalue > ALPHA
     assert list(episode_units(source, 5)[0]) == [3, 1, 3, 1, 3]
     draw(choose(TASKS, draw="mixed"), 3)
     assert _sample._cache_size() == programs
-    assert list(TASKS.tasks) == [0, 1, 2, 3] and list(TASKS.data.weights) == [1, 1, 1, 1, 0]
+    assert list(TASKS.tasks) == [0, 1, 2, 3, 4] and list(TASKS.data.weights) == [1] * 5 + [0]
 
 
 def test_the_key_decides():
@@ -455,7 +461,7 @@ REFUSED = {
     "choose few shots": (lambda: choose(TASKS, shots=2), "from 3 to 12; got 2"),
     "choose class shots": (lambda: choose(CLASSES, shots=0), "from 1 to 4; got 0"),
     "choose draw": (lambda: choose(TASKS, draw="even"), "balanced, natural, mixed; got 'even'"),
-    "choose tasks": (lambda: choose(TASKS, tasks=[1, 4]), r"\[0, 1, 2, 3\]; got \[1, 4\]"),
+    "choose tasks": (lambda: choose(TASKS, tasks=[1, 5]), r"\[0, 1, 2, 3, 4\]; got \[1, 5\]"),
     "choose no tasks": (lambda: choose(TASKS, tasks=[]), r"got \[\]"),
     "choose class tasks": (lambda: choose(CLASSES, tasks=[0]), "enumerates no tasks"),
     "choose in a world": (lambda: choose(sinusoid(), draw="natural"), "draw must be None"),

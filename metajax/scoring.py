@@ -1,0 +1,125 @@
+"""From predictions to the arrays of a record: scores, bootstrap replicates, calibration (floor 5).
+
+Scoring knows nothing of how the predictions were made, so learners and host baselines share it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metajax import metrics, statistics
+from metajax.benchmarks import Benchmark, episode_key
+from metajax.evaluation import Predictions, score
+from metajax.tasks import choose
+from metajax.types import TaskSpec
+
+DRAW_NAMES = ("natural", "balanced")
+# Metrics with patient replicates, by draw: what depends on the prevalence, what ranks.
+BOOT_METRICS = {
+    "multiclass": (("brier", "ece", "log_loss"), ("auroc", "auprc", "balanced_accuracy")),
+    "multilabel": (("brier", "ece", "log_loss"), ("auroc", "auprc", "balanced_accuracy")),
+    "regression": (("mse", "spearman"), ()),
+}
+BOOT_DRAWS = 400
+
+
+def _settings(benchmark: Benchmark) -> Iterator[tuple[int, int]]:
+    """Support sizes and draws under which a benchmark is tested."""
+    draws = (0,) if benchmark.spec.kind == "regression" else (0, 1)
+    return ((shots, draw) for shots in benchmark.shots for draw in draws)
+
+
+def score_all(
+    benchmark: Benchmark, outputs: Callable[..., Predictions], episodes_per_task: int
+) -> tuple[dict[str, np.ndarray], str]:
+    """Scores a method in every setting and fold of a benchmark.
+
+    Args:
+      benchmark: what to score on.
+      outputs: ``(fold number, fold, source, key, episodes) -> Predictions``.
+      episodes_per_task: test episodes of every task, support size and draw.
+
+    Returns:
+      The arrays of ``scores.npz``, and a digest of the query rows of all episodes.
+    """
+    columns: dict[str, list[np.ndarray]] = {}
+    boot: dict[str, list] = {"boot": [], "boot_shots": [], "boot_draw": [], "boot_metric": []}
+    bins: dict[int, list[np.ndarray]] = {}
+    digests = []
+    for shots, way in _settings(benchmark):
+        names = BOOT_METRICS[benchmark.spec.kind][way]
+        deviations = {name: {} for name in names}
+        for i, fold in enumerate(benchmark.folds):
+            source = choose(fold.test, shots=shots, draw=DRAW_NAMES[way])
+            episodes = episodes_per_task * len(source.tasks)
+            key = episode_key(benchmark, shots, way)
+            guess = outputs(i, fold, source, key, episodes)
+            digests.append(zlib.crc32(np.ascontiguousarray(guess.row).tobytes()))
+            scores = score(benchmark.spec, guess)
+            units = {
+                "shots": np.full(episodes, shots, np.int32),
+                "draw": np.full(episodes, way, np.int8),
+                "episode": np.arange(episodes, dtype=np.int32),
+                "task": guess.task.astype(np.int32),
+                "cluster": guess.cluster.astype(np.int32),
+            }
+            for name, values in (units | scores).items():
+                columns.setdefault(name, []).append(values)
+            for name, by_task in _deviations(benchmark, guess, scores, names).items():
+                deviations[name] |= by_task
+            if benchmark.spec.kind == "multiclass" and benchmark.spec.outputs == 2:
+                table = bins.setdefault(shots, [np.zeros((10, 3)), np.zeros((10, 3))])
+                table[way] += _calibration(guess)
+        for name, by_task in deviations.items():
+            boot["boot"].append(np.stack([by_task[t] for t in sorted(by_task)]))
+            boot["boot_shots"].append(shots)
+            boot["boot_draw"].append(way)
+            boot["boot_metric"].append(name)
+            boot["boot_task"] = sorted(by_task)
+    arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
+    arrays |= {name: np.asarray(values) for name, values in boot.items()}
+    arrays["boot"] = arrays["boot"].astype(np.float16)
+    if bins:
+        arrays["calibration"] = np.asarray(list(bins.values()), np.float32)
+        arrays["calibration_shots"] = np.asarray(list(bins), np.int32)
+    return arrays, f"{zlib.crc32(np.asarray(digests, np.uint32).tobytes()):08x}"
+
+
+def _deviations(benchmark: Benchmark, guess: Predictions, scores, names) -> dict[str, dict]:
+    """Patient-bootstrap deviations of every task's mean score, by metric and task."""
+    influence = _influence(benchmark.spec, names, guess.outputs, guess.y, guess.mask)
+    found: dict[str, dict[int, np.ndarray]] = {name: {} for name in names}
+    for task in np.unique(guess.task):
+        mine = guess.task == task
+        row = guess.row[mine]
+        patients = np.full(len(benchmark.patients), -1)
+        patients[row[row >= 0]] = benchmark.patients[row[row >= 0]]
+        for name in names:
+            # Seeded by benchmark and task alone: equal patients are drawn for every learner.
+            rng = np.random.default_rng([zlib.crc32(benchmark.name.encode()), int(task)])
+            found[name][int(task)] = statistics.patient_replicates(
+                scores[name][mine], np.asarray(influence[name])[mine], row, patients, rng,
+                draws=BOOT_DRAWS,
+            )  # fmt: skip
+    return found
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _influence(spec: TaskSpec, names: tuple[str, ...], outputs, y, mask):
+    """The influence of every query row on every named score of every episode, each (E, Q)."""
+    return jax.vmap(lambda *rows: metrics.influence(spec, *rows, names))(outputs, y, mask)
+
+
+def _calibration(guess: Predictions) -> np.ndarray:
+    """Sums of (probability, label, count) over all test rows, by probability bin (10, 3)."""
+    logits = jnp.asarray(guess.outputs)
+    probability = jax.nn.softmax(logits, -1)[..., 1].ravel()
+    weights = jnp.asarray(guess.mask).max(-1).ravel()
+    labels = jnp.asarray(guess.y)[..., 1].ravel()
+    return np.asarray(metrics.calibration_bins(probability, labels, weights), np.float64)

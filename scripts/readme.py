@@ -1,0 +1,109 @@
+"""Fill the README's tables from the committed results, so that no number in it is typed by hand."""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parent.parent
+SUITE = ROOT / "results" / "disease_prediction"
+# Fixed before the results were in: the main meta-learners, and the opponents of every table.
+SHORT = (
+    *("maml", "meta_sgd", "protonet", "ridge"),
+    *("lr_c0.01", "lr_c0.1", "lr_forest", "pooled_lr", "pooled_lr_boosting"),
+)
+
+
+def number(value: float, sign: bool = False) -> str:
+    """Three decimals without a leading zero."""
+    text = f"{value:+.3f}" if sign else f"{value:.3f}"
+    return text.replace("0.", ".", 1)
+
+
+def cell(row: pd.Series, sign: bool = False) -> str:
+    """Mean and interval."""
+    mean = row["headroom"] if sign else row["mean"]
+    return f"{number(mean, sign)} [{number(row['low'], sign)}, {number(row['high'], sign)}]"
+
+
+def auroc(frame: pd.DataFrame, benchmark: str, only: tuple[str, ...] = ()) -> list[str]:
+    """The AUROC table of a benchmark, best mean first."""
+    rows = frame[(frame.benchmark == benchmark) & (frame.metric == "auroc")]
+    rows = rows[rows.learner.isin(only)] if only else rows
+    shots = sorted(set(rows.shots))
+    order = rows.groupby("learner")["mean"].mean().sort_values(ascending=False).index
+    at = rows.set_index(["learner", "shots"])
+    lines = [f"| AUROC | {' | '.join(f'k = {k}' for k in shots)} |"]
+    lines.append("|" + " --- |" * (1 + len(shots)))
+    for name in order:
+        lines.append(f"| `{name}` | {' | '.join(cell(at.loc[(name, k)]) for k in shots)} |")
+    return lines
+
+
+def results(frame: pd.DataFrame) -> list[str]:
+    """Both clinical families, their headroom, and the sinusoid."""
+    headroom = pd.read_csv(SUITE / "headroom.csv")
+    lines = []
+    for benchmark in ("heart_uci", "support2"):
+        lines += [f"`{benchmark}` (all methods and metrics: [results/disease_prediction/table.md]"
+                  "(results/disease_prediction/table.md)):", ""]  # fmt: skip
+        lines += [*auroc(frame, benchmark, SHORT), ""]
+        mine = headroom[headroom.benchmark == benchmark]
+        lines += ["Adaptation headroom (what labels of the target task add to the pooled prior, "
+                  "minus the better of pooled and target-only):", ""]  # fmt: skip
+        ceilings = sorted(set(mine.ceiling))
+        lines += [f"| k | {' | '.join(ceilings)} |", "|" + " --- |" * (1 + len(ceilings))]
+        for k, rows in mine.groupby("shots"):
+            by = rows.set_index("ceiling")
+            lines.append(f"| {k} | {' | '.join(cell(by.loc[c], True) for c in ceilings)} |")
+        lines.append("")
+    page = (ROOT / "results" / "sinusoid" / "table.md").read_text().splitlines()
+    lines += ["Sinusoid of the MAML paper, squared error "
+              "([results/sinusoid/table.md](results/sinusoid/table.md)):", ""]  # fmt: skip
+    return lines + [line for line in page if line.startswith("- ")]
+
+
+def times() -> list[str]:
+    """What the committed runs took, as their records say."""
+    total, places = {}, set()
+    for folder in sorted((SUITE / "runs").iterdir()):
+        config = json.loads((folder / "config.json").read_text())
+        environment = json.loads((folder / "environment.json").read_text())
+        seconds = json.loads((folder / "result.json").read_text())["seconds"]["total"]
+        runs, spent = total.get(config["benchmark"], (0, 0.0))
+        total[config["benchmark"]] = (runs + 1, spent + seconds)
+        machine = "{cores} cores of {cpu}".format(**environment["hardware"])
+        software = f"jax {environment['packages']['jax']} on {environment['device']['platform']}"
+        places.add(f"{machine}, {software}")
+    lines = [f"Measured on {'; '.join(sorted(places))}, two workers:", ""]
+    lines += ["| benchmark | runs | process-minutes in all, compilation included |"]
+    lines += ["| --- | --- | --- |"]
+    lines += [f"| `{name}` | {n} | {s / 60:.0f} |" for name, (n, s) in sorted(total.items())]
+    return lines
+
+
+def render(text: str) -> str:
+    """The README with its marked blocks made anew."""
+    frame = pd.read_csv(SUITE / "table.csv")
+    blocks = {
+        "table: sklearn_tables": auroc(frame, "sklearn_tables"),
+        "results": results(frame),
+        "times": times(),
+    }
+    for name, lines in blocks.items():
+        before, rest = text.split(f"<!-- {name} -->", 1)
+        after = rest.split("<!-- end -->", 1)[1]
+        text = "\n".join([f"{before}<!-- {name} -->", *lines, "<!-- end -->"]) + after
+    return text
+
+
+def main() -> int:
+    """Rewrites README.md."""
+    path = ROOT / "README.md"
+    path.write_text(render(path.read_text()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

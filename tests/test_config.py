@@ -1,0 +1,187 @@
+"""Configurations: checked at once, equal if they mean the same run, and the run's identity."""
+
+import dataclasses
+import inspect
+
+import pytest
+import tiny
+
+from metajax import records
+from metajax.config import (
+    HOST_BASELINES,
+    HYPER,
+    METHODS,
+    Encoder,
+    Evaluate,
+    Inner,
+    RunConfig,
+    Train,
+    build_encoder,
+    build_learner,
+    build_optimizer,
+    hyper,
+    resolved,
+)
+from metajax.datasets import Card, File
+from metajax.learners import LEARNERS
+from metajax.types import TaskSpec
+
+BINARY = TaskSpec(2, "multiclass")
+
+
+def config(learner="maml", **options):
+    given = {"suite": "suite", "benchmark": "heart_uci", "seed": 0, "shots": (8, 16)} | options
+    return RunConfig(learner=learner, **given)
+
+
+def name(one, cards=(tiny.table().card,)):
+    return records.run_id(one, cards)
+
+
+@pytest.mark.parametrize("learner", METHODS)
+def test_the_defaults_suit_every_method(learner):
+    one = resolved(config(learner), strict=True)
+    assert resolved(one, strict=True) == one  # once is enough
+    if learner in LEARNERS:
+        built = build_learner(one, BINARY)
+        assert all(callable(part) for part in built)
+        # Equal configurations share the object, and with it the compiled programs.
+        assert built is build_learner(resolved(config(learner, seed=5), strict=True), BINARY)
+        assert built is not build_learner(one, TaskSpec(3, "multiclass"))
+
+
+def test_the_defaults_build_encoder_and_optimiser():
+    assert build_encoder(Encoder()) is build_encoder(Encoder())
+    assert tuple(build_encoder(Encoder((7, 5), False)).widths) == (7, 5)
+    train = Train()
+    assert build_optimizer(train.lr, train.clip) is build_optimizer(train.lr, train.clip)
+
+
+GIVEN = Inner(lr=0.2, steps=3, l2=0.5, first_order=True, remat=True, bias=False)
+
+
+@pytest.mark.parametrize("learner", list(LEARNERS))
+def test_every_hyper_parameter_reaches_the_constructor(learner):
+    known = set(inspect.signature(LEARNERS[learner]).parameters)
+    assert set(HYPER) == {field.name for field in dataclasses.fields(Inner)}
+    for field, argument in HYPER.items():
+        value = getattr(GIVEN, field)
+        one = config(learner, inner=Inner(**{field: value}))
+        if argument in known:
+            assert hyper(one, strict=True) == {argument: value}
+            assert build_learner(resolved(one, strict=True), BINARY)
+        else:
+            assert hyper(one, strict=False) == {}
+            with pytest.raises(ValueError, match=f"{learner} has no --inner.{field}; it has "):
+                hyper(one, strict=True)
+
+
+def test_a_foreign_flag_names_those_that_exist():
+    with pytest.raises(ValueError) as raised:
+        resolved(config("ridge", inner=GIVEN), strict=True)
+    assert str(raised.value) == (
+        "ridge has no --inner.lr, --inner.steps, --inner.first_order, --inner.remat; "
+        "it has --inner.l2, --inner.bias"
+    )
+    with pytest.raises(ValueError, match="protonet has no --inner.lr; it has no hyper-parameters"):
+        resolved(config("protonet", inner=Inner(lr=0.1)), strict=True)
+    with pytest.raises(ValueError, match="lr_cv has no --inner.lr; it has no hyper-parameters"):
+        resolved(config("lr_cv", inner=Inner(lr=0.1)), strict=True)
+
+
+def test_what_a_method_has_no_use_for_makes_no_other_run():
+    for learner, options in {
+        "protonet": {"inner": GIVEN},
+        "ridge": {"inner": Inner(lr=3.0)},
+        "lr_cv": {
+            "inner": GIVEN, "train": Train(steps=7), "encoder": Encoder((3,)),
+            "evaluate": Evaluate(validation_episodes=3),
+        },
+    }.items():  # fmt: skip
+        one = resolved(config(learner, **options), strict=False)
+        assert one == resolved(config(learner), strict=True)
+        assert name(one) == name(resolved(config(learner), strict=True))
+
+
+def test_the_order_of_the_shots_and_repeated_shots_make_no_other_run():
+    for shots in ((16, 8), (8, 16, 8)):
+        assert resolved(config(shots=shots), strict=True) == config()
+
+
+def test_what_a_method_uses_makes_another_run():
+    others = [
+        config(seed=1), config(shots=(8,)), config(benchmark="support2"), config(suite="other"),
+        config("anil"), config(inner=Inner(lr=0.2)), config(train=Train(steps=7)),
+        config(encoder=Encoder((3,))), config(evaluate=Evaluate(episodes=3)), config("lr_cv"),
+        config("lr_cv", evaluate=Evaluate(episodes=3)),
+    ]  # fmt: skip
+    names = [name(resolved(one, strict=True)) for one in (config(), *others)]
+    assert len(set(names)) == len(names)
+
+
+def test_the_identity_is_readable_and_stable():
+    """The same in every process and on every machine.
+
+    A new field of the configuration changes it: every record on disk is then another run.
+    """
+    one = config(
+        "maml", inner=Inner(lr=0.1, steps=2), train=Train(10, 4, 5, 0.01, 1.0, "scan"),
+        encoder=Encoder((8,), True), evaluate=Evaluate(3, 4),
+    )  # fmt: skip
+    assert name(one).startswith("heart_uci-maml-s0-")
+    assert name(one) == name(dataclasses.replace(one))
+    if records.NUMBERS_VERSION == 1:
+        assert name(one) == "heart_uci-maml-s0-f1435f9ff4"
+
+
+def test_the_identity_depends_on_data_and_version_of_the_numbers(monkeypatch):
+    first = Card(**vars(tiny.table().card))
+    file = File("a/b.csv", "https://example.org/b.csv", "0" * 64)
+    cards = [
+        first,
+        dataclasses.replace(first, version="1.0.1"),
+        dataclasses.replace(first, files=(file,)),
+        dataclasses.replace(first, files=(dataclasses.replace(file, sha256="1" * 64),)),
+    ]
+    names = {name(config(), [card]) for card in cards}
+    assert len(names) == 4
+    # What is told of the data does not matter, nor does their order.
+    assert name(config(), [dataclasses.replace(first, title="other")]) in names
+    two = dataclasses.replace(first, name="second")
+    assert name(config(), [first, two]) == name(config(), [two, first])
+    before = name(config())
+    monkeypatch.setattr(records, "NUMBERS_VERSION", records.NUMBERS_VERSION + 1)
+    assert name(config()) != before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"inner": Inner(lr=0.0)}, "--inner.lr must be above 0 and finite; got 0.0"),
+        ({"inner": Inner(lr=float("nan"))}, "--inner.lr must be above 0 and finite; got nan"),
+        ({"inner": Inner(steps=0)}, "--inner.steps must be above 0"),
+        ({"train": Train(lr=float("inf"))}, "--train.lr must be above 0 and finite; got inf"),
+        ({"train": Train(clip=-1.0)}, "--train.clip must be above 0 and finite; got -1.0"),
+        ({"train": Train(steps=0)}, "--train.steps must be above 0 and finite; got 0"),
+        ({"train": Train(steps_per_call=-5)}, "--train.steps_per_call must be above 0"),
+        ({"train": Train(tasks_per_step=0)}, "got 'vmap' with 0 tasks"),
+        ({"train": Train(task_axis="chunk:7")}, "got 'chunk:7' with 16 tasks"),
+        ({"encoder": Encoder((8, 0))}, "--encoder.widths must be above 0 and finite; got 0"),
+        ({"evaluate": Evaluate(episodes=0)}, "--evaluate.episodes must be above 0"),
+        ({"evaluate": Evaluate(validation_episodes=0)}, "--evaluate.validation_episodes must be"),
+        ({"shots": ()}, "--shots must be above 0 and finite; got 0"),
+        ({"shots": (8, -1)}, "--shots must be above 0 and finite; got -1"),
+        ({"seed": -1}, "--seed must be from 0 to 4294967295; got -1"),
+        ({"seed": 2**32}, "--seed must be from 0 to 4294967295; got 4294967296"),
+        ({"learner": "mamll"}, "unknown learner 'mamll'; there are maml, fomaml"),
+    ],
+)
+def test_values_out_of_range_are_named(options, message):
+    with pytest.raises(ValueError) as raised:
+        resolved(config(**options), strict=True)
+    assert message in str(raised.value)
+
+
+def test_no_method_has_two_meanings():
+    assert len(set(METHODS)) == len(METHODS)
+    assert not set(LEARNERS) & set(HOST_BASELINES)

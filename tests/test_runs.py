@@ -1,0 +1,357 @@
+"""Runs: whole records, the same bits however they were interrupted, and no look at the target."""
+
+import functools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny
+from tiny import build, config, lines, modified, numbers
+
+from metajax import checkpoints, commands, records, runs, scoring, tables
+from metajax.metrics import METRICS
+from metajax.sweeps import run_all
+
+
+def run(learner="maml", folder=None, replaced=None, **options):
+    """One run of the tiny benchmark; returns the folder of its record."""
+    return runs.run(config(learner, **options), build(replaced=replaced), folder, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """What the undisturbed run looked at: (function, tasks of the source)."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, seen):
+    """The record of a run of MAML that nothing interrupted."""
+
+    def spied(function):
+        @functools.wraps(function)
+        def spy(learner, params, source, *arguments, **options):
+            seen.append((function.__name__, list(source.tasks)))
+            return function(learner, params, source, *arguments, **options)
+
+        return spy
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("evaluate", "predict"):
+            patch.setattr(runs, name, spied(getattr(runs, name)))
+        return run(folder=tmp_path_factory.mktemp("undisturbed"))
+
+
+def test_the_record_is_complete_and_loads(undisturbed):
+    (found,) = tables.load_runs(undisturbed.parents[1])
+    assert found.id == undisturbed.name == records.run_id(config(), build().cards)
+    assert found.config == json.loads(json.dumps(records.dataclasses.asdict(config())))
+    assert {"commit", "packages", "device", "flags", "hardware", "command", "cards"} <= set(
+        found.environment
+    )
+    assert found.environment["numbers_version"] == records.NUMBERS_VERSION
+    result, scores = found.result, found.scores
+    assert result["status"] == "complete" and result["protocol"] == "disjoint"
+    assert result["tasks"] == list(tiny.NAMES) and result["clusters"] == [0, 1, 2, 3]
+    assert result["interval"] == "patients" and len(result["steps"]) == 3
+    assert {"fit", "test", "total"} <= set(result["seconds"])
+    rows = 2 * 2 * 3 * 3  # sizes, draws, folds, episodes
+    assert scores["task"].shape == (rows,)
+    for shots in tiny.SHOTS:
+        for draw in (0, 1):
+            here = (scores["shots"] == shots) & (scores["draw"] == draw)
+            assert list(scores["task"][here]) == [0] * 3 + [1] * 3 + [2] * 3
+    for name in METRICS["multiclass"]:
+        assert scores[name].dtype == np.float32 and np.isfinite(scores[name]).all(), name
+    assert (scores["nonfinite"] == 0).all()
+    assert scores["boot"].shape == (2 * 6, 3, scoring.BOOT_DRAWS)
+    assert scores["boot"].dtype == np.float16 and list(scores["boot_task"]) == [0, 1, 2]
+    assert np.abs(scores["boot"].astype(np.float64).mean(-1)).max() < 0.05
+    # Every query row of every test episode is in one bin of the calibration curve.
+    natural = 3 * 3 * (tiny.ROWS - np.array(tiny.SHOTS))
+    np.testing.assert_array_equal(scores["calibration"][:, 0, :, 2].sum(1), natural)
+    assert list(scores["calibration_shots"]) == list(tiny.SHOTS)
+    table = tables.long_table([found])
+    assert set(table.benchmark) == {"tiny", "tiny/north", "tiny/east", "tiny/south"}
+    assert not list(undisturbed.parent.glob(".tmp*"))
+
+
+def test_the_history_tells_both_phases_of_every_fold(undisturbed):
+    history, steps = lines(undisturbed), json.loads((undisturbed / "result.json").read_text())
+    for fold, chosen in enumerate(steps["steps"]):
+        mine = [line for line in history if line["fold"] == fold]
+        selecting = [line for line in mine if line["phase"] == "select"]
+        assert [line["step"] for line in selecting] == [2, 4, 6, 8, 10, 12]
+        refit = [line["step"] for line in mine if line["phase"] == "refit"]
+        assert refit == list(range(2, chosen + 1, 2))
+
+
+def test_selection_reads_validation_tasks_only(undisturbed, seen):
+    looked = [tasks for function, tasks in seen if function == "evaluate"]
+    assert looked == [[1]] * 6 + [[2]] * 6 + [[0]] * 6
+    # The test comes after all training, and each setting is tested once.
+    names = [function for function, _ in seen]
+    assert names == ["evaluate"] * 18 + ["predict"] * 12
+    assert [tasks for name, tasks in seen if name == "predict"] == [[0], [1], [2]] * 4
+    history = lines(undisturbed)
+    for fold, chosen in enumerate(json.loads((undisturbed / "result.json").read_text())["steps"]):
+        value = {
+            line["step"]: line["validation/auroc"]
+            for line in history if line["fold"] == fold and line["phase"] == "select"
+        }  # fmt: skip
+        assert chosen == max(value, key=value.get)  # the first of equals
+
+
+def test_the_target_never_influences_training(undisturbed, tmp_path):
+    other = run(folder=tmp_path, replaced=0)
+    for fold in range(3):
+        ours, theirs = ([x for x in lines(f) if x["fold"] == fold] for f in (undisturbed, other))
+        # Task 0 is the target of fold 0 only: there every loss and every score is the same bits.
+        assert (ours == theirs) == (fold == 0)
+    ours, theirs = (np.load(folder / "scores.npz")["auroc"] for folder in (undisturbed, other))
+    assert (ours[:3] != theirs[:3]).any()
+    for a, b in zip(build().folds[:1], build(replaced=0).folds[:1], strict=True):
+        for x, y in zip(a.pooled_rows(), b.pooled_rows(), strict=True):
+            np.testing.assert_array_equal(x, y)
+        sources = tiny.table().task != 0
+        for part in ("train", "refit", "test"):
+            x, y = (np.asarray(getattr(fold, part).data.x)[sources] for fold in (a, b))
+            np.testing.assert_array_equal(x, y)
+
+
+def test_a_second_call_skips(undisturbed, monkeypatch):
+    def never(*arguments):
+        raise AssertionError("ran again")
+
+    before, said = modified(undisturbed), []
+    monkeypatch.setattr(runs, "_run_learner", never)
+    assert runs.run(config(), build(), undisturbed.parents[1], said.append) == undisturbed
+    assert modified(undisturbed) == before and said == [f"{undisturbed.name}: finished before"]
+
+
+@pytest.mark.parametrize(
+    ("learner", "seed"), [("lr_c0.1", 0), ("pooled_lr", 0), ("class_mean", 0), ("maml", 1)]
+)
+def test_every_method_and_seed_sees_the_same_episodes(undisturbed, tmp_path, learner, seed):
+    (ours,) = tables.load_runs(undisturbed.parents[1])
+    (theirs,) = tables.load_runs(run(learner, tmp_path, seed=seed).parents[1])
+    assert ours.result["episodes_sha256"] == theirs.result["episodes_sha256"]
+    same = ("shots", "draw", "episode", "task", "cluster", "prevalence")
+    for name in (*same, *(k for k in ours.scores if k.startswith("boot_"))):
+        np.testing.assert_array_equal(ours.scores[name], theirs.scores[name], err_msg=name)
+    assert (ours.scores["brier"] != theirs.scores["brier"]).any()
+
+
+def test_other_shots_are_other_episodes(undisturbed):
+    scores = np.load(undisturbed / "scores.npz")
+    first, last = (scores["auroc"][scores["shots"] == shots] for shots in tiny.SHOTS)
+    assert (first != last).any()
+
+
+def test_a_run_that_diverges_has_a_record_and_the_others_go_on(tmp_path):
+    told = []
+    wild, tame = config(lr=1e30), config("lr_c0.1")
+    absent = config("lr_c0.01", benchmark="absent")
+
+    def built(benchmark, shots, data_dir):
+        if benchmark == "absent":
+            raise OSError("no such table")
+        return build(benchmark, shots)
+
+    outcomes = run_all([wild, absent, tame], built, tmp_path, workers=1, on_done=told.append)
+    found = {outcome.config.learner: outcome for outcome in outcomes}
+    assert [len(group) for group in told] == [1, 1, 1] and len(found) == 3
+    assert found["lr_c0.01"].folder is None and "no such table" in found["lr_c0.01"].error
+    result = json.loads((found["maml"].folder / "result.json").read_text())
+    assert result["status"] == "diverged" and "loss nan in fold north" in result["reason"]
+    assert lines(found["maml"].folder)[-1]["fold"] == 0
+    loaded = tables.load_runs(tmp_path)
+    assert [one.result["status"] for one in loaded] == ["complete", "diverged"]
+    page = tables.markdown(tables.long_table(loaded), loaded)
+    assert "diverged" in page and "same episodes" not in page
+    # It is finished: the same call does not try again.
+    before = modified(tmp_path)
+    run_all([wild, tame], built, tmp_path, workers=1)
+    assert modified(tmp_path) == before
+
+
+def test_the_first_of_two_processes_keeps_its_record(undisturbed, tmp_path):
+    folder, partial = tmp_path / "one", tmp_path / ".tmp-one"
+    common = {"config": config(), "environment": {}, "history": [], "arrays": {"a": np.zeros(1)}}
+    for status in ("first", "second"):
+        records.write_record(partial, folder, result={"status": status}, **common)
+    assert json.loads((folder / "result.json").read_text()) == {"status": "first"}
+
+
+def flags(results, **options):
+    """The flags of a suite's command, as the tiny run has them."""
+    one = config()
+    given = {
+        "preset": "full", "benchmark": None, "learner": "maml", "seed": 0, "shots": None,
+        "inner": one.inner, "train": one.train, "encoder": one.encoder, "evaluate": one.evaluate,
+        "data_dir": None, "results": str(results), "wandb": "disabled", "workers": 1,
+    }  # fmt: skip
+    return SimpleNamespace(**given | options)
+
+
+def suite(results, **options):
+    return commands.run_suite("suite", flags(results, **options), build, {"tiny": tiny.SHOTS})
+
+
+def interrupt(monkeypatch, after):
+    """Ctrl-C after so many checkpoints; returns a function that takes it back."""
+    original, count = checkpoints.save, iter(range(1, 1000))
+
+    def save(*arguments):
+        original(*arguments)
+        if next(count) == after:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(runs, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "save", save)
+    return lambda: monkeypatch.setattr(checkpoints, "save", original)
+
+
+# Saves 1 to 6 are of the first fold's selection; then it is trained again.
+@pytest.mark.parametrize("after", [1, 6, 8, 15])
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
+    undisturbed, tmp_path, monkeypatch, capsys, after
+):
+    undo = interrupt(monkeypatch, after)
+    assert suite(tmp_path) == 130
+    shown = capsys.readouterr()
+    assert "the same command goes on from here" in shown.out and "Traceback" not in shown.err
+    home = tmp_path / "suite" / "runs"
+    assert [path.name for path in home.iterdir()] == [f".tmp-{undisturbed.name}"]
+    undo()
+    if after == 8:  # the newest checkpoint is damaged as well
+        (path,) = home.glob("*/checkpoints/8/meta/metadata")
+        path.write_bytes(path.read_bytes()[:-9])
+    trained = []
+    original = runs.fit
+    monkeypatch.setattr(runs, "fit", lambda *a, **o: trained.append(a) or original(*a, **o))
+    assert suite(tmp_path) == 0
+    assert len(trained) == 6 - (after > 6) - (after > 12)  # it did not start again
+    assert [path.name for path in home.iterdir()] == [undisturbed.name]
+    assert numbers(home / undisturbed.name) == numbers(undisturbed)
+
+
+def test_interrupted_in_the_test_it_trains_no_more(undisturbed, tmp_path, monkeypatch):
+    original = runs.predict
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "predict", stop)
+    assert suite(tmp_path) == 130
+    monkeypatch.setattr(runs, "predict", original)
+    monkeypatch.setattr(runs, "fit", stop)
+    assert suite(tmp_path) == 0
+    assert numbers(tmp_path / "suite" / "runs" / undisturbed.name) == numbers(undisturbed)
+
+
+def one_message(capsys):
+    """The one line on standard error."""
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ") and said.err.count("\n") == 1, said.err
+    assert "Traceback" not in said.err + said.out
+    return said.err
+
+
+def test_a_results_folder_that_cannot_be_made_is_one_message(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert suite(tmp_path / "file" / "results") == 2
+    assert str(tmp_path / "file") in one_message(capsys)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_results_folder_that_is_read_only_is_one_message(tmp_path, monkeypatch, capsys, exists):
+    folder = tmp_path / "suite" / "runs" if exists else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o555)
+    if os.access(folder, os.W_OK):  # root writes everywhere
+        refuse = PermissionError(13, "Permission denied", str(folder))
+        original = Path.mkdir
+
+        def mkdir(self, *arguments, **options):
+            if not self.exists():
+                raise refuse
+            original(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, "mkdir", mkdir)
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert suite(tmp_path) == 2
+    assert str(folder) in one_message(capsys)
+
+
+@pytest.fixture
+def child(tmp_path):
+    """Starts the regression run in a process of its own; none outlives the test."""
+    started = []
+
+    def start(folder):
+        started.append(spawn(folder, tmp_path / "cache"))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def spawn(folder, cache):
+    root = Path(__file__).resolve().parents[1]
+    own = {
+        "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }  # fmt: skip
+    with (folder.parent / f"{folder.name}.txt").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, str(root / "tests" / "tiny.py"), str(folder)],
+            env=os.environ | own, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+
+def saves(folder):
+    """The number of the newest checkpoint."""
+    names = [p.name for p in (folder / "runs").glob(".tmp*/checkpoints/*") if p.name.isdigit()]
+    return max(map(int, names), default=0)
+
+
+def kill_and_resume(child, tmp_path, kills):
+    """Kills a run at random moments, lets it end, and compares it with one left alone."""
+    rng = random.Random()
+    alone, folder = tmp_path / "alone", tmp_path / "killed"
+    reference, died = child(alone), 0
+    # Progress decides and not the clock, so that a kill lands in the training of any machine.
+    for target in sorted(rng.choices(range(26), k=kills)):
+        process = child(folder)
+        while process.poll() is None and saves(folder) < target:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.1))
+        process.kill()
+        died += process.wait() == -signal.SIGKILL
+    log = tmp_path / "killed.txt"
+    assert child(folder).wait() == 0, log.read_text()
+    assert reference.wait() == 0, (tmp_path / "alone.txt").read_text()
+    assert died == kills
+    assert "resumed in fold" in log.read_text() and "Traceback" not in log.read_text()
+    (ours,), (theirs,) = ((f / "runs").iterdir() for f in (folder, alone))
+    assert ours.name == theirs.name and numbers(ours) == numbers(theirs)
+
+
+def test_killed_it_resumes_to_the_same_bits(child, tmp_path):
+    kill_and_resume(child, tmp_path, 3)
+
+
+@pytest.mark.long
+def test_killed_many_times_it_resumes_to_the_same_bits(child, tmp_path):
+    kill_and_resume(child, tmp_path, 25)
