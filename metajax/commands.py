@@ -174,8 +174,8 @@ def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str
 
 
 def _show(console: Console, finished: list[Path], folder: Path, *, write: bool) -> None:
-    """Prints the table of these runs; for a whole suite, writes table and report too."""
-    runs = tables.load_runs(folder, only={run.name for run in finished})
+    """Prints the table of these runs; for a suite, writes table and report of all its records."""
+    runs = tables.load_runs(folder, only=None if write else {run.name for run in finished})
     table = tables.long_table(runs)
     if not write:
         console.print(Markdown(tables.markdown(table, runs)))

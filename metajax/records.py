@@ -1,7 +1,8 @@
 """The record of a run on disk: JSON and npz, written whole or not at all (floor 5).
 
 ``<suite>/runs/<id>/`` holds ``config.json``, ``environment.json``, ``metrics.jsonl``,
-``result.json`` and ``scores.npz``. The id is a digest of what determines the numbers.
+``result.json``, ``scores.npz`` and ``predictions.npz``. The id is a digest of what determines the
+numbers.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ def write_record(
     history: list[dict[str, Any]],
     result: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
+    predictions: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Completes the record in its temporary folder and renames that into place.
 
@@ -114,6 +116,7 @@ def write_record(
       history: lines of metrics.jsonl.
       result: status, units, times.
       arrays: the content of scores.npz; without any (the run diverged) there is no such file.
+      predictions: the content of predictions.npz, likewise.
 
     Raises:
       OSError: if the disk is full or read-only; the temporary folder is then left as it is.
@@ -123,8 +126,9 @@ def write_record(
     write_json(partial / "environment.json", environment)
     lines = "".join(json.dumps(line, sort_keys=True) + "\n" for line in history)
     (partial / "metrics.jsonl").write_text(lines)
-    if arrays:
-        np.savez_compressed(partial / "scores.npz", **arrays)
+    for file, content in (("scores.npz", arrays), ("predictions.npz", predictions)):
+        if content:
+            np.savez_compressed(partial / file, **content)
     write_json(partial / "result.json", result)
     if not is_complete(folder):
         partial.rename(folder)

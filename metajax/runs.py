@@ -74,7 +74,7 @@ def run(
         outcome = _run_baseline(config, benchmark)
     else:
         outcome = _run_learner(config, benchmark, partial, progress)
-    history, result, arrays = outcome
+    history, result, arrays, predictions = outcome
     result |= {
         "protocol": benchmark.protocol,
         "tasks": list(benchmark.task_names),
@@ -84,14 +84,14 @@ def run(
     result["seconds"]["total"] = round(time.perf_counter() - started, 2)
     records.write_record(
         partial, folder, config=config, environment=environment, history=history, result=result,
-        arrays=arrays,
+        arrays=arrays, predictions=predictions,
     )  # fmt: skip
     progress(f"{name}: {result['status']}, {result['seconds']['total']:.0f} s")
     return folder
 
 
 def _run_learner(config: RunConfig, benchmark: Benchmark, partial: Path, progress: Progress):
-    """Trains on every fold and tests; returns history, result and arrays."""
+    """Trains on every fold and tests; returns history, result, scores, predictions."""
     learner = build_learner(config, benchmark.spec)
     started = time.perf_counter()
     history: list[dict[str, Any]] = []
@@ -99,21 +99,21 @@ def _run_learner(config: RunConfig, benchmark: Benchmark, partial: Path, progres
         finished, steps = _train(config, benchmark, learner, partial, history, progress)
     except Diverged as error:
         result = {"status": "diverged", "reason": str(error), "seconds": {}}
-        return history, result, {}
+        return history, result, {}, {}
     fitted = time.perf_counter()
 
     def outputs(i: int, fold: Fold, source, key, episodes: int) -> Predictions:
         params = jax.tree.map(lambda leaf: leaf[i], finished)
         return predict(learner, params, source, key, tasks=episodes, batch=min(episodes, 32))
 
-    arrays, digest = score_all(benchmark, outputs, config.evaluate.episodes)
+    arrays, predictions, digest = score_all(benchmark, outputs, config.evaluate.episodes)
     seconds = {"fit": round(fitted - started, 2), "test": round(time.perf_counter() - fitted, 2)}
     result = {"status": "complete", "steps": steps, "seconds": seconds, "episodes_sha256": digest}
-    return history, result, arrays
+    return history, result, arrays, predictions
 
 
 def _run_baseline(config: RunConfig, benchmark: Benchmark):
-    """Fits a host baseline on the very test episodes; returns history, result and arrays."""
+    """Fits a host baseline on the very test episodes; returns what `_run_learner` does."""
     started = time.perf_counter()
     fitted: dict[int, Any] = {}
 
@@ -133,9 +133,10 @@ def _run_baseline(config: RunConfig, benchmark: Benchmark):
         fine = np.zeros(episodes, np.float32)
         return Predictions(guess, query.y, query.mask, query.info["row"], task, cluster, fine)
 
-    arrays, digest = score_all(benchmark, outputs, config.evaluate.episodes)
+    arrays, predictions, digest = score_all(benchmark, outputs, config.evaluate.episodes)
     seconds = {"test": round(time.perf_counter() - started, 2)}
-    return [], {"status": "complete", "seconds": seconds, "episodes_sha256": digest}, arrays
+    result = {"status": "complete", "seconds": seconds, "episodes_sha256": digest}
+    return [], result, arrays, predictions
 
 
 def _train(config, benchmark, learner, partial: Path, history: list, progress: Progress):

@@ -37,7 +37,7 @@ def _settings(benchmark: Benchmark) -> Iterator[tuple[int, int]]:
 
 def score_all(
     benchmark: Benchmark, outputs: Callable[..., Predictions], episodes_per_task: int
-) -> tuple[dict[str, np.ndarray], str]:
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
     """Scores a method in every setting and fold of a benchmark.
 
     Args:
@@ -46,12 +46,14 @@ def score_all(
       episodes_per_task: test episodes of every task, support size and draw.
 
     Returns:
-      The arrays of ``scores.npz``, and a digest of the query rows of all episodes.
+      The arrays of ``scores.npz``; those of ``predictions.npz``, in which the query rows of all
+      episodes follow each other in the order of the scores: ``queries`` (E,) how many an episode
+      has, ``row`` (n,), ``y`` (n, C), ``outputs`` (n, C) in float16; a digest of the rows.
     """
     columns: dict[str, list[np.ndarray]] = {}
     boot: dict[str, list] = {"boot": [], "boot_shots": [], "boot_draw": [], "boot_metric": []}
     bins: dict[int, list[np.ndarray]] = {}
-    digests = []
+    digests, kept = [], {"queries": [], "row": [], "y": [], "outputs": []}
     for shots, way in _settings(benchmark):
         names = BOOT_METRICS[benchmark.spec.kind][way]
         deviations = {name: {} for name in names}
@@ -61,6 +63,11 @@ def score_all(
             key = episode_key(benchmark, shots, way)
             guess = outputs(i, fold, source, key, episodes)
             digests.append(zlib.crc32(np.ascontiguousarray(guess.row).tobytes()))
+            present = guess.mask.max(-1) > 0
+            kept["queries"].append(present.sum(1).astype(np.int32))
+            kept["row"].append(guess.row[present].astype(np.int32))
+            kept["y"].append(guess.y[present])
+            kept["outputs"].append(np.clip(guess.outputs[present], -6e4, 6e4).astype(np.float16))
             scores = score(benchmark.spec, guess)
             units = {
                 "shots": np.full(episodes, shots, np.int32),
@@ -88,7 +95,8 @@ def score_all(
     if bins:
         arrays["calibration"] = np.asarray(list(bins.values()), np.float32)
         arrays["calibration_shots"] = np.asarray(list(bins), np.int32)
-    return arrays, f"{zlib.crc32(np.asarray(digests, np.uint32).tobytes()):08x}"
+    predictions = {name: np.concatenate(parts) for name, parts in kept.items()}
+    return arrays, predictions, f"{zlib.crc32(np.asarray(digests, np.uint32).tobytes()):08x}"
 
 
 def _deviations(benchmark: Benchmark, guess: Predictions, scores, names) -> dict[str, dict]:

@@ -10,6 +10,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,13 +124,18 @@ def run_all(
     os.environ.update({k: v for k, v in ONE_CORE.items() if k not in os.environ})
     pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
     try:
-        waiting: set[Future] = {
-            pool.submit(_work_and_release, job, build, folder, data_dir) for job in jobs
+        job_of: dict[Future, list[RunConfig]] = {
+            pool.submit(_work_and_release, job, build, folder, data_dir): job for job in jobs
         }
+        waiting = set(job_of)
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
-                collect(future.result())
+                try:
+                    collect(future.result())
+                except BrokenProcessPool:  # one worker killed, e.g. for its memory, ends them all
+                    reason = "a worker process was killed; the same command goes on from here"
+                    collect([Outcome(config, None, reason) for config in job_of[future]])
     except BaseException:
         for process in list(pool._processes.values()):
             process.terminate()

@@ -22,7 +22,7 @@ from metajax.config import (
     hyper,
     resolved,
 )
-from metajax.datasets import Card, File
+from metajax.datasets import File
 from metajax.learners import LEARNERS
 from metajax.types import TaskSpec
 
@@ -34,7 +34,10 @@ def config(learner="maml", **options):
     return RunConfig(learner=learner, **given)
 
 
-def name(one, cards=(tiny.table().card,)):
+CARD = tiny.table().card
+
+
+def name(one, cards=(CARD,)):
     return records.run_id(one, cards)
 
 
@@ -135,7 +138,7 @@ def test_the_identity_is_readable_and_stable():
 
 
 def test_the_identity_depends_on_data_and_version_of_the_numbers(monkeypatch):
-    first = Card(**vars(tiny.table().card))
+    first = CARD
     file = File("a/b.csv", "https://example.org/b.csv", "0" * 64)
     cards = [
         first,

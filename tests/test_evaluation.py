@@ -1,4 +1,4 @@
-"""The evaluator: the same episodes for everybody, and scores that nothing but the outputs decide."""
+"""The evaluator: the same episodes for everybody, and scores that only the outputs decide."""
 
 import functools
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn import metrics as sk
-from worlds import key
+from worlds import cut, key
 
 from metajax import evaluation
 from metajax.evaluation import draw, episodes_sha256, evaluate, predict, score
@@ -15,7 +15,7 @@ from metajax.learners import LEARNERS
 from metajax.metrics import METRICS
 from metajax.nn import Identity
 from metajax.tasks import task_pool
-from metajax.types import Episode, Examples, Learner, TaskSource, TaskSpec
+from metajax.types import Examples, Learner, TaskSource, TaskSpec
 
 BINARY = TaskSpec(2, "multiclass")
 SIZES = (24, 30, 18, 24)
@@ -68,7 +68,7 @@ def test_episode_i_uses_task_i_mod_t():
         assert sorted([*query, *support]) == list(np.flatnonzero(TASK == task))
 
 
-@pytest.mark.parametrize("name", ["ridge", "protonet", "pooled", "maml", "scratch"])
+@pytest.mark.parametrize("name", ["ridge", "protonet", "pooled", "maml"])
 def test_every_learner_sees_the_episodes_that_are_drawn(name):
     found, query = predicted(name), episodes().query
     equal((found.y, found.mask, found.row), (query.y, query.mask, query.info["row"]))
@@ -160,9 +160,7 @@ def test_what_is_not_finite_scores_as_chance_and_is_counted(value):
 def world(data, key, task=None):
     """Regression on rows of no pool; every key is a new task."""
     x = jax.random.normal(key, (8, 2)) + data
-    rows = Examples(x, x[:, :1], jnp.ones((8, 1)))
-    first, rest = slice(3), slice(3, None)
-    return Episode(*(jax.tree.map(lambda leaf: leaf[part], rows) for part in (first, rest)))
+    return cut(Examples(x, x[:, :1], jnp.ones((8, 1))), 3)
 
 
 def test_a_world_without_rows_where_chance_is_the_mean_of_the_support():

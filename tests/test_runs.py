@@ -1,5 +1,6 @@
 """Runs: whole records, the same bits however they were interrupted, and no look at the target."""
 
+import contextlib
 import functools
 import json
 import os
@@ -8,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +19,9 @@ import pytest
 import tiny
 from tiny import build, config, lines, modified, numbers
 
-from metajax import checkpoints, commands, records, runs, scoring, tables
+from metajax import checkpoints, commands, records, runs, scoring, sweeps, tables
 from metajax.metrics import METRICS
-from metajax.sweeps import run_all
+from metajax.sweeps import Outcome, run_all
 
 
 def run(learner="maml", folder=None, replaced=None, **options):
@@ -89,17 +92,17 @@ def test_the_history_tells_both_phases_of_every_fold(undisturbed):
     for fold, chosen in enumerate(steps["steps"]):
         mine = [line for line in history if line["fold"] == fold]
         selecting = [line for line in mine if line["phase"] == "select"]
-        assert [line["step"] for line in selecting] == [2, 4, 6, 8, 10, 12]
+        assert [line["step"] for line in selecting] == [2, 4, 6]
         refit = [line["step"] for line in mine if line["phase"] == "refit"]
         assert refit == list(range(2, chosen + 1, 2))
 
 
 def test_selection_reads_validation_tasks_only(undisturbed, seen):
     looked = [tasks for function, tasks in seen if function == "evaluate"]
-    assert looked == [[1]] * 6 + [[2]] * 6 + [[0]] * 6
+    assert looked == [[1]] * 3 + [[2]] * 3 + [[0]] * 3
     # The test comes after all training, and each setting is tested once.
     names = [function for function, _ in seen]
-    assert names == ["evaluate"] * 18 + ["predict"] * 12
+    assert names == ["evaluate"] * 9 + ["predict"] * 12
     assert [tasks for name, tasks in seen if name == "predict"] == [[0], [1], [2]] * 4
     history = lines(undisturbed)
     for fold, chosen in enumerate(json.loads((undisturbed / "result.json").read_text())["steps"]):
@@ -183,6 +186,36 @@ def test_a_run_that_diverges_has_a_record_and_the_others_go_on(tmp_path):
     assert modified(tmp_path) == before
 
 
+def test_a_killed_worker_is_a_failure_of_its_runs_and_no_crash(tmp_path, monkeypatch):
+    class Pool:
+        """The first job is done, then a worker is killed."""
+
+        _processes = {}
+
+        def __init__(self, workers, mp_context):
+            self.jobs = 0
+
+        def submit(self, work, job, *arguments):
+            future, self.jobs = Future(), self.jobs + 1
+            if self.jobs == 1:
+                future.set_result([Outcome(one, tmp_path) for one in job])
+            else:
+                future.set_exception(BrokenProcessPool("terminated abruptly"))
+            return future
+
+        def shutdown(self, **options):
+            pass
+
+    monkeypatch.setattr(sweeps, "ProcessPoolExecutor", Pool)
+    told, environment = [], dict(os.environ)
+    configs = [config(), config(seed=1), config("ridge"), config("lr_c0.1")]
+    outcomes = run_all(configs, build, tmp_path, workers=2, on_done=told.append)
+    assert sorted(len(group) for group in told) == [1, 1, 2] and len(outcomes) == 4
+    failed = [one for one in outcomes if one.folder is None]
+    assert len(failed) == 2 and all("worker process was killed" in one.error for one in failed)
+    assert dict(os.environ) == environment
+
+
 def test_the_first_of_two_processes_keeps_its_record(undisturbed, tmp_path):
     folder, partial = tmp_path / "one", tmp_path / ".tmp-one"
     common = {"config": config(), "environment": {}, "history": [], "arrays": {"a": np.zeros(1)}}
@@ -206,8 +239,9 @@ def suite(results, **options):
     return commands.run_suite("suite", flags(results, **options), build, {"tiny": tiny.SHOTS})
 
 
+@contextlib.contextmanager
 def interrupt(monkeypatch, after):
-    """Ctrl-C after so many checkpoints; returns a function that takes it back."""
+    """Ctrl-C after so many checkpoints, one a call."""
     original, count = checkpoints.save, iter(range(1, 1000))
 
     def save(*arguments):
@@ -215,31 +249,36 @@ def interrupt(monkeypatch, after):
         if next(count) == after:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(runs, "CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr(checkpoints, "save", save)
-    return lambda: monkeypatch.setattr(checkpoints, "save", original)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "CHECKPOINT_SECONDS", 0)
+        yield
+    monkeypatch.setattr(checkpoints, "save", original)
 
 
-# Saves 1 to 6 are of the first fold's selection; then it is trained again.
-@pytest.mark.parametrize("after", [1, 6, 8, 15])
+# The last line of the first fold's selection, one of its training again, one of the last fold.
+@pytest.mark.parametrize("after", [3, 4, -1])
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     undisturbed, tmp_path, monkeypatch, capsys, after
 ):
-    undo = interrupt(monkeypatch, after)
-    assert suite(tmp_path) == 130
+    history = [(line["fold"], line["phase"]) for line in lines(undisturbed)]
+    after = after % (1 + len(history))
+    with interrupt(monkeypatch, after):
+        assert suite(tmp_path) == 130
     shown = capsys.readouterr()
     assert "the same command goes on from here" in shown.out and "Traceback" not in shown.err
     home = tmp_path / "suite" / "runs"
     assert [path.name for path in home.iterdir()] == [f".tmp-{undisturbed.name}"]
-    undo()
-    if after == 8:  # the newest checkpoint is damaged as well
-        (path,) = home.glob("*/checkpoints/8/meta/metadata")
+    if after == 4:  # the newest checkpoint is damaged as well
+        (path,) = home.glob("*/checkpoints/4/meta/metadata")
         path.write_bytes(path.read_bytes()[:-9])
     trained = []
     original = runs.fit
     monkeypatch.setattr(runs, "fit", lambda *a, **o: trained.append(a) or original(*a, **o))
     assert suite(tmp_path) == 0
-    assert len(trained) == 6 - (after > 6) - (after > 12)  # it did not start again
+    # Three folds of two phases; it went on in that of its last whole checkpoint.
+    last = history[(3 if after == 4 else after) - 1]
+    assert len(trained) == 6 - list(dict.fromkeys(history)).index(last)
     assert [path.name for path in home.iterdir()] == [undisturbed.name]
     assert numbers(home / undisturbed.name) == numbers(undisturbed)
 
@@ -332,7 +371,8 @@ def kill_and_resume(child, tmp_path, kills):
     alone, folder = tmp_path / "alone", tmp_path / "killed"
     reference, died = child(alone), 0
     # Progress decides and not the clock, so that a kill lands in the training of any machine.
-    for target in sorted(rng.choices(range(26), k=kills)):
+    counts = [-(-kills // 12)] * 12
+    for target in sorted(rng.sample(range(12), kills, counts=counts)):
         process = child(folder)
         while process.poll() is None and saves(folder) < target:
             time.sleep(0.002)

@@ -10,15 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from worlds import key
+from worlds import cut, key
 
 from metajax import training
 from metajax.learners import LEARNERS
 from metajax.nn import Identity
 from metajax.training import fit, init_state
-from metajax.types import Episode, Examples, TaskSource, TaskSpec
+from metajax.types import Examples, TaskSource, TaskSpec
 
-FIRST, REST = slice(4), slice(4, None)
 LEARNER = LEARNERS["maml"](TaskSpec(2, "multiclass"), Identity(), inner_steps=1)
 RATE = 0.1
 OPTIMIZER = optax.sgd(RATE, momentum=0.5)
@@ -29,8 +28,7 @@ def sample(data, key, task=None):
     bits = jax.random.bits(key, (11,))
     task = data["tasks"][bits[10] % data["tasks"].size] if task is None else task
     x, y = data["x"][task, bits[:10] % 20], jax.nn.one_hot(data["y"][task, bits[:10] % 20], 2)
-    rows = Examples(x, y, jnp.ones_like(y))
-    return Episode(*(jax.tree.map(lambda leaf: leaf[part], rows) for part in (FIRST, REST)))
+    return cut(Examples(x, y, jnp.ones_like(y)), 4)
 
 
 def pool(seed=0, tasks=(0, 1, 2, 3), lift=1.0):

@@ -44,6 +44,13 @@ def episode(spec, seed=0, dtype=np.float32):
     )
 
 
+def cut(rows, size):
+    """An episode whose support are the first `size` rows."""
+    return Episode(
+        jax.tree.map(lambda leaf: leaf[:size], rows), jax.tree.map(lambda leaf: leaf[size:], rows)
+    )
+
+
 SPECS = {
     "multiclass": TaskSpec(3, "multiclass"),
     "multilabel": TaskSpec(2, "multilabel"),

@@ -17,6 +17,11 @@ NAMES = {
 SHOWN = ("auroc", "auprc", "brier", "ece", "spearman", "mse")
 LOWER_IS_BETTER = ("brier", "ece", "log_loss", "mse")
 FEW = f"fewer than {MIN_CLUSTERS} clusters: no p-values"
+# What the simulated coverage of the intervals is about, and what it is not (tests/test_statistics).
+_PATIENTS = (
+    "They cover other query patients and other supports drawn from these patients, not a wholly "
+    "new sample of patients, and not the seeds."
+)
 _NAMED_TASKS = 12  # more are counted, not named
 
 
@@ -139,6 +144,7 @@ def footer(table: pd.DataFrame, runs: Sequence[Run], metrics: Sequence[str]) -> 
         f"{tasks}, {_count(clusters, 'cluster')}, {_span(table.seeds)} a learner; protocol: "
         f"{', '.join(sorted({p for p in table.protocol if p})) or 'not stated'}.",
         f"Intervals: 95 %, {said}." if said else "No intervals: no replicates were kept.",
+        *[_PATIENTS] * any("patients" in k for k in kinds),
         "Draws: " + ", ".join(f"{name_of(m)} {draws[m]}" for m in metrics if m in draws) + ".",
     ]
     prevalence = table[table.metric == "prevalence"]
