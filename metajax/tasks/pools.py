@@ -176,6 +176,7 @@ def task_pool(
     """
     values = _shots(shots)
     y = np.asarray(y)
+    y = y.astype(np.int32) if y.dtype == bool else y
     count = _rows(x, y, task, groups)
     task = _integers(task, "task")
     kind = kind or ("multiclass" if np.issubdtype(y.dtype, np.integer) else "regression")
