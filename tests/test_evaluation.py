@@ -93,6 +93,11 @@ def test_episodes_and_scores_are_the_same_whatever_their_number_and_batch():
     equal(draw(pool(), key(), tasks=5, batch=3), jax.tree.map(lambda leaf: leaf[:5], episodes()))
 
 
+def test_episodes_of_one_task_differ():
+    rows = np.sort(episodes().support.info["row"], 1)
+    assert len(np.unique(rows, axis=0)) == EPISODES
+
+
 def test_another_key_gives_other_episodes():
     assert (predicted(seed=1).row != predicted().row).any()
 
@@ -140,7 +145,7 @@ def broken(value, spec=BINARY):
     )
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
 def test_what_is_not_finite_scores_as_chance_and_is_counted(value):
     sums = episodes().support.info["row"].sum(1)
     bad = np.arange(EPISODES) == 3
@@ -191,6 +196,7 @@ def test_what_is_not_finite_in_padding_does_not_count():
     least = int(rows.sum(1).min())
     found = predict(learner, jnp.int32(least), pool(), key(), tasks=EPISODES, batch=BATCH)
     np.testing.assert_array_equal(found.nonfinite, rows.sum(1) > least)
+    assert 0 < found.nonfinite.sum() < EPISODES
     assert np.isfinite(found.outputs).all()
 
 
