@@ -16,7 +16,6 @@ trained for, and a network pre-trained on all tasks stays far above both.
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 import time
 from pathlib import Path
@@ -207,7 +206,7 @@ def main() -> int:
     flags = commands.parse(Flags, PRESETS, default="full")
     if flags.steps < 1 or not flags.seeds or min(flags.seeds) < 0:
         return commands.fail("--steps must be above 0 and --seeds 0 or more")
-    os.environ.update(sweeps.compilation_cache())
+    sweeps.keep_compiled()
     folder = Path(flags.results) / (SUITE if flags.preset == "full" else f"smoke-{SUITE}")
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     console = Console()

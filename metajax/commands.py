@@ -100,7 +100,7 @@ def run_suite(
       The exit code: 0, 1 if a run failed, 2 for a user's mistake, 130 when interrupted.
     """
     console = Console()
-    os.environ.update(sweeps.compilation_cache())
+    sweeps.keep_compiled()
     folder = Path(flags.results) / (suite if flags.preset == "full" else flags.preset)
     try:
         configs = configurations(suite, flags, shots, methods)

@@ -132,6 +132,15 @@ def hyper(config: RunConfig, *, strict: bool) -> dict[str, Any]:
     return {HYPER[name]: value for name, value in given.items() if name not in foreign}
 
 
+def hyper_used(config: RunConfig) -> dict[str, Any]:
+    """Every hyper-parameter of the run's learner with the value it has, defaults included."""
+    if config.learner not in LEARNERS:
+        return {}
+    parameters = inspect.signature(LEARNERS[config.learner]).parameters
+    defaults = {k: v.default for k, v in parameters.items() if v.kind is v.KEYWORD_ONLY}
+    return defaults | hyper(config, strict=False)
+
+
 def resolved(config: RunConfig, *, strict: bool) -> RunConfig:
     """Checks a configuration and drops what its method has no use for.
 

@@ -7,7 +7,6 @@ key can be compared episode by episode. Fitting and scoring are separate: `predi
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -175,15 +174,6 @@ def draw(source: TaskSource, key: jax.Array, *, tasks: int, batch: int) -> Episo
         result = _draw_batch(source.sample, source.data, key, index, task)
         parts.append(_to_host(result, count))
     return _collect(parts)
-
-
-def episodes_sha256(episodes: Episode) -> str:
-    """A digest of which rows (and labels) are in which episode: equal for paired comparisons."""
-    digest = hashlib.sha256()
-    for part in episodes:
-        for array in (np.asarray(_rows(part)), np.asarray(part.y, np.float32)):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 @partial(jax.jit, static_argnums=0)

@@ -18,7 +18,7 @@ import numpy as np
 
 from metajax import baselines, checkpoints, records
 from metajax.benchmarks import Benchmark, Fold
-from metajax.config import HOST_BASELINES, RunConfig, build_learner, build_optimizer
+from metajax.config import HOST_BASELINES, RunConfig, build_learner, build_optimizer, hyper_used
 from metajax.evaluation import Predictions, draw, episode_units, evaluate, predict
 from metajax.scoring import score_all
 from metajax.tasks import choose
@@ -77,6 +77,7 @@ def run(
     history, result, arrays, predictions = outcome
     result |= {
         "protocol": benchmark.protocol,
+        "hyper": hyper_used(config),
         "tasks": list(benchmark.task_names),
         "clusters": [int(c) for c in benchmark.clusters],
         "interval": "clusters" if len(set(benchmark.clusters)) >= 10 else "patients",
@@ -108,7 +109,7 @@ def _run_learner(config: RunConfig, benchmark: Benchmark, partial: Path, progres
 
     arrays, predictions, digest = score_all(benchmark, outputs, config.evaluate.episodes)
     seconds = {"fit": round(fitted - started, 2), "test": round(time.perf_counter() - fitted, 2)}
-    result = {"status": "complete", "steps": steps, "seconds": seconds, "episodes_sha256": digest}
+    result = {"status": "complete", "steps": steps, "seconds": seconds, "episodes_digest": digest}
     return history, result, arrays, predictions
 
 
@@ -135,7 +136,7 @@ def _run_baseline(config: RunConfig, benchmark: Benchmark):
 
     arrays, predictions, digest = score_all(benchmark, outputs, config.evaluate.episodes)
     seconds = {"test": round(time.perf_counter() - started, 2)}
-    result = {"status": "complete", "seconds": seconds, "episodes_sha256": digest}
+    result = {"status": "complete", "seconds": seconds, "episodes_digest": digest}
     return [], result, arrays, predictions
 
 
@@ -152,7 +153,7 @@ def _train(config, benchmark, learner, partial: Path, history: list, progress: P
     start = fresh(0)
     folds = len(benchmark.folds)
     if not jax.tree.leaves(start.params):
-        return {}, [0] * folds
+        return start.params, [0] * folds
     stacked = jax.tree.map(lambda leaf: jnp.zeros((folds, *leaf.shape), leaf.dtype), start.params)
     memory = _Training(start, start.params, stacked)
     place = {"fold": 0, "phase": "select", "best_step": 0, "best_rank": 0.0, "steps": []}

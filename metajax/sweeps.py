@@ -38,14 +38,15 @@ class Outcome(NamedTuple):
     error: str = ""
 
 
-def compilation_cache() -> dict[str, str]:
-    """The environment variables that keep compiled programs between processes, unless set."""
+def keep_compiled() -> None:
+    """Keeps compiled programs between processes, this one and its workers, unless set otherwise."""
     root = Path(os.environ.get("METAJAX_CACHE", Path.home() / ".cache" / "metajax"))
-    wanted = {
-        "JAX_COMPILATION_CACHE_DIR": str(root / "xla"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    return {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(root / "xla"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    # jax has read its environment at import; workers read theirs.
+    seconds = float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"])
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
 
 
 def _jobs(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:

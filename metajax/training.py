@@ -221,7 +221,9 @@ def fit(
     """
     chunk = chunk_size(task_axis, tasks_per_step)
     if steps < 0 or steps_per_call < 1:
-        raise ValueError(f"steps={steps} and steps_per_call={steps_per_call} must not be negative")
+        raise ValueError(
+            f"got steps={steps} and steps_per_call={steps_per_call}; they must be at least 0 and 1"
+        )
     if task_sampler is not None and source.tasks is None:
         raise ValueError("task_sampler needs a source with enumerated tasks")
     if state is None:

@@ -23,7 +23,7 @@ def make_run(
     config = {"suite": "disease", "benchmark": benchmark, "learner": learner, "seed": seed,
               "shots": list(shots)} | config  # fmt: skip
     result = {"status": status, "protocol": "disjoint", "tasks": names, "clusters": clusters,
-              "episodes_sha256": digest, "seconds": {"fit": 1.0}, "steps": 5}  # fmt: skip
+              "episodes_digest": digest, "seconds": {"fit": 1.0}, "steps": 5}  # fmt: skip
     environment = environment or {"commit": "abc", "packages": {"jax": "0.10.2"}}
     for name, part in (("config", config), ("result", result), ("environment", environment)):
         (home / f"{name}.json").write_text(json.dumps(part))

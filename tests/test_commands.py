@@ -171,7 +171,7 @@ def check_outputs(folder, learners, shots):
     assert not re.search(r"(src|href)=.?https?:", html)  # self-contained
     runs = tables.load_runs(folder)
     assert sorted(run.config["learner"] for run in runs) == sorted(learners)
-    assert len({run.result["episodes_sha256"] for run in runs}) == 1
+    assert len({run.result["episodes_digest"] for run in runs}) == 1
     copies = [p.name for p in (folder / "wandb").glob("offline-run-*")]
     assert len(copies) == len(learners)
     assert all(any(name.endswith(run.id) for name in copies) for run in runs)

@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 from worlds import cut, key
 
 from metajax import evaluation
-from metajax.evaluation import draw, episodes_sha256, evaluate, predict, score
+from metajax.evaluation import draw, evaluate, predict, score
 from metajax.learners import LEARNERS
 from metajax.metrics import METRICS
 from metajax.nn import Identity
@@ -230,19 +230,6 @@ def test_scores_are_those_of_scikit_learn():
         }
         for name, value in expected.items():
             assert scores[name][i] == pytest.approx(value, abs=1e-5), name
-
-
-def test_the_digest_of_episodes_tells_them_apart():
-    digest = episodes_sha256(episodes())
-    assert digest == episodes_sha256(draw(pool(), key(), tasks=EPISODES, batch=BATCH))
-    assert len(digest) == 64 and digest != episodes_sha256(episodes(1))
-    support, query = episodes()
-    flipped = query.y.copy()
-    flipped[0, 0] = flipped[0, 0, ::-1]
-    assert digest != episodes_sha256((support, query._replace(y=flipped)))
-    moved = support.info["row"].copy()
-    moved[0, :2] = moved[0, 1::-1]
-    assert digest != episodes_sha256((support._replace(info={"row": moved}), query))
 
 
 @pytest.mark.parametrize("options", [{"tasks": 0}, {"batch": 0}, {"tasks": -3}])

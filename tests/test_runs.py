@@ -14,14 +14,20 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 import tiny
 from tiny import build, config, lines, modified, numbers
 
 from metajax import checkpoints, commands, records, runs, scoring, sweeps, tables
+from metajax.benchmarks import episode_key
+from metajax.config import build_learner, build_optimizer
+from metajax.evaluation import evaluate
 from metajax.metrics import METRICS
 from metajax.sweeps import Outcome, run_all
+from metajax.tasks import choose
+from metajax.training import fit, init_state
 
 
 def run(learner="maml", folder=None, replaced=None, **options):
@@ -113,6 +119,34 @@ def test_selection_reads_validation_tasks_only(undisturbed, seen):
         assert chosen == max(value, key=value.get)  # the first of equals
 
 
+@pytest.mark.parametrize("refit", [True, False])
+def test_the_tested_parameters_are_those_selected(undisturbed, tmp_path, refit):
+    """Trained by hand for the steps selected, they score the same; on other tasks if refitted."""
+    benchmark, folder = build(), undisturbed
+    if not refit:
+        folds = tuple(fold._replace(refit=None) for fold in benchmark.folds)
+        folder = runs.run(config(), benchmark._replace(folds=folds), tmp_path, lambda line: None)
+    steps = json.loads((folder / "result.json").read_text())["steps"]
+    assert min(steps) < 6  # or the last parameters would do as well
+    learner, train = build_learner(config(), benchmark.spec), config().train
+    optimizer, shots = build_optimizer(train.lr, train.clip), tiny.SHOTS[0]
+    with np.load(folder / "scores.npz") as scores:
+        here = (scores["shots"] == shots) & (scores["draw"] == 0)
+        found = scores["brier"][here].reshape(3, 3)
+    for i, fold in enumerate(benchmark.folds):
+        own_key = jax.random.fold_in(jax.random.key(0), i)
+        state = fit(
+            learner, fold.refit if refit else fold.train, optimizer, own_key, steps=steps[i],
+            tasks_per_step=2, steps_per_call=2,
+            state=init_state(learner, fold.train, optimizer, own_key),
+        )  # fmt: skip
+        scores = evaluate(
+            learner, state.params, choose(fold.test, shots=shots, draw="natural"),
+            episode_key(benchmark, shots, 0), tasks=3, batch=3,
+        )  # fmt: skip
+        np.testing.assert_allclose(scores["brier"], found[i], rtol=1e-5)
+
+
 def test_the_target_never_influences_training(undisturbed, tmp_path):
     other = run(folder=tmp_path, replaced=0)
     for fold in range(3):
@@ -146,7 +180,7 @@ def test_a_second_call_skips(undisturbed, monkeypatch):
 def test_every_method_and_seed_sees_the_same_episodes(undisturbed, tmp_path, learner, seed):
     (ours,) = tables.load_runs(undisturbed.parents[1])
     (theirs,) = tables.load_runs(run(learner, tmp_path, seed=seed).parents[1])
-    assert ours.result["episodes_sha256"] == theirs.result["episodes_sha256"]
+    assert ours.result["episodes_digest"] == theirs.result["episodes_digest"]
     same = ("shots", "draw", "episode", "task", "cluster", "prevalence")
     for name in (*same, *(k for k in ours.scores if k.startswith("boot_"))):
         np.testing.assert_array_equal(ours.scores[name], theirs.scores[name], err_msg=name)

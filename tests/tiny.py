@@ -48,7 +48,7 @@ def build(benchmark="tiny", shots=SHOTS, data_dir=None, replaced=None):
 def config(learner="maml", seed=0, lr=None, benchmark="tiny", shots=SHOTS):
     """Six outer steps in three calls; one inner step."""
     inner = Inner(lr=lr, steps=1 if learner == "maml" else None)
-    train = Train(steps=6, tasks_per_step=2, steps_per_call=2, lr=0.02)
+    train = Train(steps=6, tasks_per_step=2, steps_per_call=2, lr=0.3)
     return resolved(
         RunConfig(
             "suite", benchmark, learner, seed, shots, inner, train, Encoder((4,)),
@@ -102,7 +102,8 @@ def lines(folder):
 
 def numbers(folder):
     """The bytes of the files that hold the numbers of a run."""
-    return {name: (folder / name).read_bytes() for name in ("metrics.jsonl", "scores.npz")}
+    names = ("metrics.jsonl", "scores.npz", "predictions.npz")
+    return {name: (folder / name).read_bytes() for name in names}
 
 
 def modified(folder):

@@ -162,7 +162,7 @@ def footer(table: pd.DataFrame, runs: Sequence[Run], metrics: Sequence[str]) -> 
         told = [f"{n} {c}" for n, c in failed.items() if c]
         lines.append(f"Non-finite outputs, scored as chance: {', '.join(told)}.")
     tested = [run for run in runs if run.result["status"] != "diverged"]
-    if len({repr(run.result.get("episodes_sha256")) for run in tested}) > 1:
+    if len({repr(run.result.get("episodes_digest")) for run in tested}) > 1:
         lines.append("Not all learners were scored on the same episodes.")
     return lines
 

@@ -117,7 +117,7 @@ def compare(
     for rival in rivals:
         a, b = found[learner], found[rival]
         lost = any(run.result["status"] == "diverged" for run in (*a, *b))
-        digests = {repr(run.result.get("episodes_sha256")) for run in (*a, *b)}
+        digests = {repr(run.result.get("episodes_digest")) for run in (*a, *b)}
         if len(digests) > 1 and not lost:
             raise ValueError(f"{learner} and {rival} were not scored on the same episodes of "
                              f"{benchmark}")  # fmt: skip

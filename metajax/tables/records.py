@@ -33,7 +33,7 @@ class Run(NamedTuple):
       id: name of its folder.
       config: resolved configuration with `suite, benchmark, learner, seed, shots`.
       environment: commit, packages, device and the like.
-      result: `status`, `protocol`, `tasks` (names by task id), `episodes_sha256`, ...
+      result: `status`, `protocol`, `tasks` (names by task id), `episodes_digest`, ...
       scores: columns with one entry per test episode, replicates and calibration sums; empty if
         the run diverged before its test.
     """

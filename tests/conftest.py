@@ -1,6 +1,0 @@
-"""Settings of every test process."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
