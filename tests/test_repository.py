@@ -15,8 +15,9 @@ TOP = {
     *("setup.cfg", "pyproject.toml", "LICENSE", "CITATION.cff"),
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md"),
 }
-# Put together from halves, so that this file does not contain them itself.
-PRIVATE = ["../" + "shared", "/work/" + "main", "/work/" + "shared", "/tmp/" + "dev", "/root" + "/"]
+# Put together from halves, so that this file does not contain them itself: the data directory's
+# place beside a checkout, and the homes of single machines.
+PRIVATE = ["../" + "shared", *(f"/{home}/" for home in ("root", "home", "Users", "work"))]
 MAY_NAME = {".ci/run": {PRIVATE[0]}}
 
 
