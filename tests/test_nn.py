@@ -88,7 +88,7 @@ def test_uint8_images_are_accepted():
     ("encoder", "shape", "match"),
     [
         (Conv4(8), (5, 28, 28), r"\(N, H, W, channels\); got shape \(5, 28, 28\)"),
-        (Conv4(8, norm="batch"), (5, *IMAGES), "group or none; got 'batch'"),
+        (Conv4(8, norm="layer"), (5, *IMAGES), "group, none or batch; got 'layer'"),
         (Conv1D(8), (5,), r"\(N, L, channels\); got shape \(5,\)"),
         (Conv1D(8), (5, *IMAGES), r"\(N, L, channels\); got shape \(5, 28, 28, 1\)"),
         (Conv1D(8, norm="batch"), (5, 9), "group or none; got 'batch'"),

@@ -8,6 +8,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from metajax.nn.convolution import Conv
+from metajax.nn.normalisation import BatchNorm
+from metajax.nn.pooling import max_pool
+
 
 class Conv4(nn.Module):
     """Four 3x3 convolution blocks, the backbone of the few-shot image literature.
@@ -18,8 +22,10 @@ class Conv4(nn.Module):
     Attributes:
       features: channels of every block.
       pool: max-pool instead of stride 2.
-      norm: "group" or "none". Statistics of one row only: batch statistics would make predictions
-        depend on the other queries (transduction).
+      norm: "group", "none", or "batch". The first two look at one row only. Batch statistics make
+        a prediction depend on the other queries (transduction), as in the original networks; for
+        episodes without padded rows only.
+      dtype: of convolutions, e.g. ``jnp.bfloat16``; parameters and features are float32.
 
     Raises:
       ValueError: for an unknown norm or inputs that are not (N, H, W, channels).
@@ -30,20 +36,24 @@ class Conv4(nn.Module):
 
     features: int = 64
     pool: bool = False
-    norm: Literal["group", "none"] = "group"
+    norm: Literal["group", "none", "batch"] = "group"
+    dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps images (N, H, W, channels) to (N, D)."""
-        if self.norm not in ("group", "none"):
-            raise ValueError(f"norm must be group or none; got {self.norm!r}")
+        if self.norm not in ("group", "none", "batch"):
+            raise ValueError(f"norm must be group, none or batch; got {self.norm!r}")
         if x.ndim != 4:
             raise ValueError(f"Conv4 needs images (N, H, W, channels); got shape {x.shape}")
-        x = jnp.asarray(x, jnp.float32)
+        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
         for _ in range(4):
-            x = nn.Conv(self.features, (3, 3), strides=1 if self.pool else 2)(x)
+            stride = 1 if self.pool else 2
+            x = Conv(self.features, (3, 3), stride, dtype=self.dtype)(x)
             if self.norm == "group":
-                x = nn.GroupNorm(num_groups=min(8, self.features))(x)
+                x = nn.GroupNorm(num_groups=min(8, self.features), dtype=self.dtype)(x)
+            elif self.norm == "batch":
+                x = BatchNorm()(x)
             x = nn.relu(x)
-            x = nn.max_pool(x, (2, 2), (2, 2)) if self.pool else x
-        return x.reshape(x.shape[0], -1)
+            x = max_pool(x) if self.pool else x
+        return x.reshape(x.shape[0], -1).astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from metajax.nn.convolution import Conv
 from metajax.nn.pooling import largest
 
 
@@ -51,8 +52,9 @@ class Conv1D(nn.Module):
             raise ValueError(f"Conv1D needs (N, L) or (N, L, channels); got shape {x.shape}")
         x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
         x = x[..., None] if x.ndim == 2 else x
-        for _ in range(self.blocks):
-            x = nn.Dense(self.features)(_patches(x, self.kernel))
+        for i in range(self.blocks):
+            # The layer's name decides its first weights: this one is that of the first records.
+            x = Conv(self.features, (self.kernel,), 2, name=f"Dense_{i}")(x)
             if self.norm == "group":
                 # Four channels a group at least: the last blocks may have a single position left.
                 fits = (g for g in (8, 4, 2) if self.features % g == 0 and self.features >= 4 * g)
@@ -61,16 +63,3 @@ class Conv1D(nn.Module):
         if self.pool == "flatten":
             return x.reshape(x.shape[0], -1)
         return jnp.concatenate([x.mean(axis=1), largest(x)], axis=-1)
-
-
-def _patches(x: jax.Array, kernel: int) -> jax.Array:
-    """Windows of every second position: (N, L, C) to (N, ceil(L / 2), kernel * C).
-
-    A convolution is a matrix product with these. `lax.conv` with weights of its own for each task
-    would become a grouped convolution under `vmap`, many times slower on CPUs.
-    """
-    length = -(-x.shape[1] // 2)
-    padding = max(2 * (length - 1) + kernel - x.shape[1], 0)
-    x = jnp.pad(x, ((0, 0), (padding // 2, padding - padding // 2), (0, 0)))
-    last = 2 * (length - 1) + 1
-    return jnp.concatenate([x[:, i : i + last : 2] for i in range(kernel)], axis=-1)
