@@ -24,7 +24,7 @@ from metajax.suites import CLASS_METHODS, Entry
 from metajax.tasks.decoding import beats, images, strokes
 
 SUITE = "imaging"
-TRAIN = Train(tasks_per_step=4, task_axis="scan")
+TRAIN = Train(tasks_per_step=4)
 CONV = Encoder((32,), name="conv4")
 WAYS = {"how": "classes", "encoder": CONV, "train": TRAIN, "methods": CLASS_METHODS, "queries": 15}
 OMNIGLOT = WAYS | {"prepare": strokes, "by_task": False}

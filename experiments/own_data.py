@@ -104,7 +104,7 @@ def entry(data: Data, family: Family) -> Entry:
     prepare, encoder, train = None, Encoder(), Train()
     if data.images:
         prepare, encoder = images, Encoder((32,), name="conv4")
-        train = Train(tasks_per_step=4, task_axis="scan")
+        train = Train(tasks_per_step=4)
     elif data.sequences:
         prepare = nucleotides if data.alphabet == "dna" else residues
         encoder, train = Encoder((32,), name="conv1d"), Train(tasks_per_step=8)

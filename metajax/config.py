@@ -14,10 +14,10 @@ from typing import Any, Literal
 import flax.linen as nn
 import optax
 
+from metajax import layout
 from metajax.baselines import POOLED, REGRESSORS, TARGET_ONLY
 from metajax.learners import LEARNERS
 from metajax.nn import MLP, Conv1D, Conv4, Fingerprint, Fusion, SetEncoder
-from metajax.training import chunk_size
 from metajax.types import Learner, TaskSpec
 
 HOST_BASELINES = (*TARGET_ONLY, *POOLED, *(n for n in REGRESSORS if n not in TARGET_ONLY))
@@ -71,8 +71,8 @@ class Train:
     """Adam's step size in the outer loop, above 0."""
     clip: float = 1.0
     """Largest norm of the meta-gradient, above 0."""
-    task_axis: str = "vmap"
-    """How tasks of a step are laid out: vmap, scan or chunk:n."""
+    task_axis: str = "auto"
+    """How tasks of a step are laid out: vmap, scan, chunk:n; auto: by rule; measure: by timing."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,8 @@ def _check(config: RunConfig) -> None:
             raise ValueError(f"--{name} must be above 0 and finite; got {value}")
     if not 0 <= config.seed < 2**32:  # a key drops the higher bits without a word
         raise ValueError(f"--seed must be from 0 to {2**32 - 1}; got {config.seed}")
-    chunk_size(train.task_axis, train.tasks_per_step)
+    if train.task_axis not in layout.AUTOMATIC or train.tasks_per_step < 1:
+        layout.chunk_size(train.task_axis, train.tasks_per_step)
 
 
 @cache

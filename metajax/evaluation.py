@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metajax import metrics
-from metajax.types import Episode, Examples, Learner, PyTree, TaskSource, TaskSpec
+from metajax import layout, metrics
+from metajax.types import Always, Episode, Examples, Learner, PyTree, TaskSource, TaskSpec
 
 # Beyond this an output's square overflows float32: it counts as not finite.
 LARGEST = 1e15
@@ -89,20 +89,49 @@ def _draw_batch(sample, data, key, index, task):
     return jax.vmap(one)(index, task)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _predict_batch(learner, spec, block, params, episodes, key, index):
-    """Outputs (B, Q, C) on the queries, and (B,) 1 where the learner's own were not finite."""
+class _How(NamedTuple):
+    """What the compiled prediction is specialised to; hashable."""
 
-    def one(episode: Episode, index: jax.Array):
+    make: Callable[[PyTree], Learner]
+    trials: int
+    spec: TaskSpec
+    block: int
+    task_axis: str
+    trial_axis: str
+
+
+@partial(jax.jit, static_argnums=0)
+def _predict_batch(how: _How, params, hypers, episodes: Episode, key, index):
+    """Outputs (K, B, Q, C) on the queries, and (K, B) 1 where a learner's own were not finite."""
+
+    def one(params: PyTree, hyper: PyTree, episode: Episode, index: jax.Array, key: jax.Array):
+        learner = how.make(hyper)
         adapt_key = jax.random.fold_in(jax.random.fold_in(key, index), 1)
         adapted = learner.adapt(params, episode.support, adapt_key)
-        outputs = _in_blocks(learner.predict, params, adapted, episode.query.x, block)
-        present = (episode.query.mask > 0).reshape(*episode.query.mask.shape, *[1] * spec.variance)
+        outputs = _in_blocks(learner.predict, params, adapted, episode.query.x, how.block)
+        mask = episode.query.mask
+        present = (mask > 0).reshape(*mask.shape, *[1] * how.spec.variance)
         bad = ~((jnp.abs(outputs) < LARGEST) | ~present).all()
-        outputs = jnp.where(bad, _chance(spec, episode, outputs), outputs)
+        outputs = jnp.where(bad, _chance(how.spec, episode, outputs), outputs)
         return jnp.where(present, outputs, 0.0), bad.astype(jnp.float32)
 
-    return jax.vmap(one)(episodes, index)
+    trials, tasks = (params, hypers), (episodes, index)
+    task_axis, trial_axis, count = how.task_axis, how.trial_axis, index.shape[0]
+    if "auto" in (task_axis, trial_axis):
+        first = jax.tree.map(lambda leaf: leaf[0], (*trials, *tasks))
+        needed = layout.intermediate_bytes(one, *first, key)
+        task_axis = layout.choose(count, needed) if task_axis == "auto" else task_axis
+        needed *= layout.chunk_size(task_axis, count)
+        trial_axis = layout.choose(how.trials, needed) if trial_axis == "auto" else trial_axis
+
+    def trial(weights: tuple[PyTree, PyTree]):
+        chunk = layout.chunk_size(task_axis, count)
+        return layout.over_chunks(lambda task: one(*weights, *task, key), tasks, chunk)
+
+    if how.trials == 1:
+        outputs = trial(jax.tree.map(lambda leaf: leaf[0], trials))
+        return jax.tree.map(lambda leaf: leaf[None], outputs)
+    return layout.over_chunks(trial, trials, layout.chunk_size(trial_axis, how.trials))
 
 
 def _batches(source: TaskSource, tasks: int, batch: int):
@@ -134,6 +163,7 @@ def predict(
     tasks: int,
     batch: int,
     block: int = 4096,
+    task_axis: str = "auto",
 ) -> Predictions:
     """Adapts to `tasks` episodes and predicts their queries.
 
@@ -145,19 +175,64 @@ def predict(
       tasks: E, the number of episodes.
       batch: episodes of one compiled call.
       block: the most query rows predicted at once.
+      task_axis: how the episodes of a call are laid out: "auto", "vmap", "scan" or "chunk:n" (see
+        `metajax.layout`); it changes the outputs within float tolerance only.
 
     Raises:
-      ValueError: if `tasks` or `batch` is below 1.
+      ValueError: if `tasks` or `batch` is below 1, or for a `task_axis` that does not fit.
     """
-    parts = []
+    options = {"trials": 1, "tasks": tasks, "batch": batch, "block": block, "task_axis": task_axis}
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params)
+    return predict_many(Always(learner), (), params, source, key, **options)[0]
+
+
+def predict_many(
+    make: Callable[[PyTree], Learner],
+    hypers: PyTree,
+    params: PyTree,
+    source: TaskSource,
+    key: jax.Array,
+    *,
+    trials: int,
+    tasks: int,
+    batch: int,
+    block: int = 4096,
+    task_axis: str = "auto",
+    trial_axis: str = "auto",
+) -> list[Predictions]:
+    """`predict` for K trials in one program, on the same episodes.
+
+    Args:
+      make: ``hyper -> Learner``, called inside the compiled program; pass the same object again to
+        re-use it.
+      hypers: leaves (K, ...).
+      params: leaves (K, ...).
+      source: see `predict`.
+      key: see `predict`.
+      trials: K.
+      tasks: see `predict`.
+      batch: see `predict`.
+      block: see `predict`.
+      task_axis: see `predict`.
+      trial_axis: how the trials are laid out, likewise.
+
+    Returns:
+      The predictions of every trial.
+    """
+    how = _How(make, trials, source.spec, block, task_axis, trial_axis)
+    found: list[list] = [[] for _ in range(trials)]
     for index, task, count in _batches(source, tasks, batch):
         episodes = _draw_batch(source.sample, source.data, key, index, task)
-        outputs, bad = _predict_batch(learner, source.spec, block, params, episodes, key, index)
+        outputs, bad = _predict_batch(how, params, hypers, episodes, key, index)
         query = episodes.query
-        parts.append(_to_host((outputs, query.y, query.mask, _rows(query), bad), count))
-    outputs, y, mask, row, nonfinite = _collect(parts)
-    task, cluster = episode_units(source, tasks)
-    return Predictions(outputs, y, mask, row, task, cluster, nonfinite)
+        rest = _to_host((query.y, query.mask, _rows(query)), count)
+        for i, parts in enumerate(found):
+            parts.append((*_to_host((outputs[i], bad[i]), count), *rest))
+    units = episode_units(source, tasks)
+    predictions = []
+    for outputs, nonfinite, y, mask, row in map(_collect, found):
+        predictions.append(Predictions(outputs, y, mask, row, *units, nonfinite))
+    return predictions
 
 
 def episode_units(source: TaskSource, tasks: int) -> tuple[np.ndarray, np.ndarray]:
@@ -201,12 +276,18 @@ def evaluate(
     *,
     tasks: int,
     batch: int,
+    task_axis: str = "auto",
 ) -> dict[str, np.ndarray]:
     """Scores a learner on `tasks` episodes; see `predict` and `score`.
 
     Returns:
       Every metric, ``nonfinite``, ``task`` and ``cluster``, each an array (tasks,).
     """
-    predictions = predict(learner, params, source, key, tasks=tasks, batch=batch)
+    options = {"tasks": tasks, "batch": batch, "task_axis": task_axis}
+    return scores_of(source.spec, predict(learner, params, source, key, **options))
+
+
+def scores_of(spec: TaskSpec, predictions: Predictions) -> dict[str, np.ndarray]:
+    """`score`, and the ``task`` and ``cluster`` of every episode."""
     units = {"task": predictions.task, "cluster": predictions.cluster}
-    return score(source.spec, predictions) | units
+    return score(spec, predictions) | units

@@ -7,6 +7,7 @@ the steps are cut into calls, or on an interruption between two of them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,9 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
-from metajax.types import Episode, Learner, PyTree, TaskSource
+from metajax import layout
+from metajax.types import Always, Episode, Learner, PyTree, TaskSource
 
 
 class TrainState(NamedTuple):
@@ -36,26 +38,21 @@ class TrainState(NamedTuple):
     step: jax.Array
 
 
-def chunk_size(task_axis: str, tasks_per_step: int) -> int:
-    """The number of tasks laid out side by side under a strategy.
+class Trial(NamedTuple):
+    """What is trained: a learner, how its meta-gradients become updates, and on what episodes.
 
-    Args:
-      task_axis: "vmap" (all), "scan" (one at a time) or "chunk:n" (n at a time).
-      tasks_per_step: tasks of an outer step.
-
-    Raises:
-      ValueError: for an unknown strategy, or an n that does not divide `tasks_per_step`.
+    Attributes:
+      learner: the learner.
+      optimizer: the outer optimiser, any optax transformation.
+      aggregate: an optax transformation from per-task gradients (leading axis B) to one, e.g.
+        `optax.contrib.differentially_private_aggregate`; None: their mean.
+      sample: draws the episodes in place of the source's own `sample`, with its signature.
     """
-    name, _, number = task_axis.partition(":")
-    size = {"vmap": tasks_per_step, "scan": 1}.get(task_axis, 0)
-    if name == "chunk" and number.isdecimal():
-        size = int(number)
-    if size < 1 or tasks_per_step < 1 or tasks_per_step % size:
-        raise ValueError(
-            f"task_axis must be vmap, scan or chunk:n with n dividing tasks_per_step; got "
-            f"{task_axis!r} with {tasks_per_step} tasks"
-        )
-    return size
+
+    learner: Learner
+    optimizer: optax.GradientTransformation
+    aggregate: optax.GradientTransformation | None = None
+    sample: Callable | None = None
 
 
 def init_state(
@@ -66,96 +63,133 @@ def init_state(
     aggregate: optax.GradientTransformation | None = None,
 ) -> TrainState:
     """Draws the meta-parameters and makes the state of step 0."""
+    return _start(Always(Trial(learner, optimizer, aggregate)), (), key, blank_episode(source))
+
+
+def blank_episode(source: TaskSource) -> Episode:
+    """Zeros in the shapes of a source's episodes."""
     # Only shapes matter to an initialisation; drawing an episode would compile the sampler again.
-    shapes = jax.eval_shape(source.sample, source.data, key)
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    params = _init_params(learner, jax.random.fold_in(key, 0), zeros)
+    shapes = jax.eval_shape(source.sample, source.data, jax.random.key(0))
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def start(make: Callable, hyper: PyTree, key: jax.Array, blank: Episode) -> TrainState:
+    """The state of step 0 of the trial ``make(hyper)``; pure."""
+    learner, optimizer, aggregate, _ = make(hyper)
+    params = learner.init(jax.random.fold_in(key, 0), blank)
     opt_state = optimizer.init(params)
     if aggregate is not None:
         opt_state = (aggregate.init(params), opt_state)
     return TrainState(params, opt_state, jax.random.fold_in(key, 1), jnp.int32(0))
 
 
-@partial(jax.jit, static_argnums=0)
-def _init_params(learner: Learner, key: jax.Array, episode: Episode) -> PyTree:
-    return learner.init(key, episode)
+_start = jax.jit(start, static_argnums=0)
 
 
-class _Plan(NamedTuple):
-    """What the compiled call is specialised to; hashable."""
+class Plan(NamedTuple):
+    """What a compiled training is specialised to; hashable.
 
-    learner: Learner
-    sample: Callable
-    optimizer: optax.GradientTransformation
-    aggregate: optax.GradientTransformation | None
-    tasks_per_step: int
-    chunk: int
-    mesh: Mesh | None
-    weighted: bool
-
-
-def _gradients(plan: _Plan, params: PyTree, data: PyTree, keys: jax.Array, weights: jax.Array):
-    """Meta-gradients and metrics of the tasks of one step.
-
-    Returns the mean gradient, or every task's (leading axis B) if there is an `aggregate`; and
-    metrics with a leading axis B.
+    Attributes:
+      make: ``hyper -> Trial``, called inside the compiled program.
+      sample: the source's.
+      tasks_per_step: tasks of an outer step.
+      task_axis: how they are laid out on a device.
+      mesh: whose first axis shards them; None: one device.
+      weighted: whether task ids are drawn from weights.
     """
 
-    def task_loss(params: PyTree, key: jax.Array):
+    make: Callable[[PyTree], Trial]
+    sample: Callable
+    tasks_per_step: int
+    task_axis: str
+    mesh: Mesh | None = None
+    weighted: bool = False
+
+
+def _task_loss(plan: Plan, trial: Trial) -> Callable:
+    """``(params, data, weights, key) -> (meta-loss, metrics)`` of one task."""
+    draw = trial.sample or plan.sample
+
+    def task_loss(params: PyTree, data: PyTree, weights: jax.Array, key: jax.Array):
         sample_key, task_key, adapt_key = jax.random.split(key, 3)
         if not plan.weighted:
-            episode, drawn = plan.sample(data, sample_key), {}
+            episode, drawn = draw(data, sample_key), {}
         else:
             task = jax.random.categorical(task_key, jnp.log(weights))
-            episode, drawn = plan.sample(data, sample_key, task), {"task": task}
-        value, metrics = plan.learner.meta_loss(params, episode, adapt_key)
+            episode, drawn = draw(data, sample_key, task), {"task": task}
+        value, metrics = trial.learner.meta_loss(params, episode, adapt_key)
         return value, metrics | drawn
 
-    def chunk_gradient(keys: jax.Array):
-        if plan.aggregate is not None:
-            task_gradient = jax.grad(task_loss, has_aux=True)
-            return jax.vmap(task_gradient, in_axes=(None, 0))(params, keys)
+    return task_loss
 
+
+def _gradients(plan: Plan, trial: Trial, *arguments):
+    """Meta-gradients and metrics of tasks: of `params`, `data` and `weights`, and their `keys`.
+
+    Returns the mean gradient (empty if there is an `aggregate`), and with a leading axis B every
+    task's gradient (only if there is one) and metrics.
+    """
+    params, data, weights, keys = arguments
+    task_loss, tasks = _task_loss(plan, trial), keys.shape[0]
+    task_axis = plan.task_axis
+    if task_axis == "auto":
+        needed = layout.intermediate_bytes(task_loss, params, data, weights, keys[0])
+        task_axis = layout.choose(tasks, needed)
+    chunk = layout.chunk_size(task_axis, tasks)
+    if trial.aggregate is not None:
+
+        def task_gradient(key: jax.Array):
+            return jax.grad(task_loss, has_aux=True)(params, data, weights, key)
+
+        return (), layout.over_chunks(task_gradient, keys, chunk)
+
+    def chunk_gradient(keys: jax.Array):
         def mean_loss(params: PyTree):
-            values, metrics = jax.vmap(task_loss, in_axes=(None, 0))(params, keys)
+            each = jax.vmap(task_loss, in_axes=(None, None, None, 0))
+            values, metrics = each(params, data, weights, keys)
             return values.mean(), metrics
 
         return jax.grad(mean_loss, has_aux=True)(params)
 
-    chunks = plan.tasks_per_step // plan.chunk
-    if chunks == 1:
-        return chunk_gradient(keys)
-    keys = keys.reshape(chunks, plan.chunk)
-    if plan.aggregate is not None:
-        return jax.tree.map(
-            lambda leaf: leaf.reshape(plan.tasks_per_step, *leaf.shape[2:]),
-            jax.lax.map(chunk_gradient, keys),
-        )
+    if chunk == tasks:
+        grads, metrics = chunk_gradient(keys)
+        return grads, ((), metrics)
+    chunks = tasks // chunk
 
     def accumulate(total: PyTree, keys: jax.Array):
         grads, metrics = chunk_gradient(keys)
         return jax.tree.map(lambda a, b: a + b / chunks, total, grads), metrics
 
-    grads, metrics = jax.lax.scan(accumulate, jax.tree.map(jnp.zeros_like, params), keys)
-    return grads, jax.tree.map(lambda leaf: leaf.reshape(plan.tasks_per_step), metrics)
+    nothing = jax.tree.map(jnp.zeros_like, params)
+    grads, metrics = jax.lax.scan(accumulate, nothing, keys.reshape(chunks, chunk))
+    return grads, ((), jax.tree.map(lambda leaf: leaf.reshape(tasks), metrics))
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def _call(plan: _Plan, length: int, state: TrainState, data: PyTree, weights, steps):
-    """Runs up to `length` outer steps, none beyond `steps` in all."""
+def advance(
+    plan: Plan,
+    length: int,
+    state: TrainState,
+    hyper: PyTree,
+    data: PyTree,
+    weights: jax.Array,
+    steps: jax.Array,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Runs up to `length` outer steps of the trial ``plan.make(hyper)``, none beyond `steps`; pure.
+
+    Returns the state, and metrics (length, B), zero for steps that did not run.
+    """
+    trial = plan.make(hyper)
+    gradients = layout.over_devices(partial(_gradients, plan, trial), plan.mesh, shared=3)
 
     def step(state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
         keys = jax.random.split(jax.random.fold_in(state.key, state.step), plan.tasks_per_step)
-        if plan.mesh is not None:
-            axis = NamedSharding(plan.mesh, PartitionSpec(plan.mesh.axis_names[0]))
-            keys = jax.lax.with_sharding_constraint(keys, axis)
-        grads, metrics = _gradients(plan, state.params, data, keys, weights)
+        grads, (each, metrics) = gradients(state.params, data, weights, keys)
         opt_state = state.opt_state
-        if plan.aggregate is not None:
+        if trial.aggregate is not None:
             collected, opt_state = opt_state
-            grads, collected = plan.aggregate.update(grads, collected, state.params)
-        updates, opt_state = plan.optimizer.update(grads, opt_state, state.params)
-        if plan.aggregate is not None:
+            grads, collected = trial.aggregate.update(each, collected, state.params)
+        updates, opt_state = trial.optimizer.update(grads, opt_state, state.params)
+        if trial.aggregate is not None:
             opt_state = (collected, opt_state)
         params = optax.apply_updates(state.params, updates)
         metrics["gradient_norm"] = jnp.broadcast_to(optax.tree.norm(grads), plan.tasks_per_step)
@@ -171,6 +205,71 @@ def _call(plan: _Plan, length: int, state: TrainState, data: PyTree, weights, st
     return jax.lax.scan(guarded, state, length=length)
 
 
+def bytes_per_step(plan: Plan, state: TrainState, hyper: PyTree, data: PyTree, weights) -> int:
+    """Bytes of intermediate values that are alive together in a step of a trial on one device."""
+    tasks = plan.tasks_per_step // layout.devices_of(plan.mesh)
+    task_loss = _task_loss(plan, plan.make(hyper))
+    needed = layout.intermediate_bytes(task_loss, state.params, data, weights, state.key)
+    axis = layout.choose(tasks, needed) if plan.task_axis == "auto" else plan.task_axis
+    return needed * layout.chunk_size(axis, tasks)
+
+
+_call = jax.jit(advance, static_argnums=(0, 1), donate_argnums=2)
+
+
+def lay_out(
+    learner: Learner,
+    source: TaskSource,
+    *,
+    tasks_per_step: int,
+    task_axis: str = "auto",
+    mesh: Mesh | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+) -> str:
+    """The strategy that `fit` uses: what "auto" means for these tasks, or "measure" finds.
+
+    Args:
+      learner: the learner.
+      source: its tasks.
+      tasks_per_step: tasks of an outer step.
+      task_axis: "auto": the rule of `metajax.layout`. "measure": times one step of every strategy
+        that differs by a factor of two, which compiles each. Else it is returned as it is.
+      mesh: see `fit`.
+      optimizer: for "measure"; None: plain gradient descent.
+
+    Raises:
+      ValueError: for an unknown strategy, or tasks that the devices or the chunks do not divide.
+    """
+    tasks, uneven = divmod(tasks_per_step, layout.devices_of(mesh))
+    if uneven:
+        raise ValueError(
+            f"{layout.devices_of(mesh)} devices do not divide {tasks_per_step} tasks a step"
+        )
+    if task_axis not in layout.AUTOMATIC:
+        layout.chunk_size(task_axis, tasks)
+        return task_axis
+    trial = Trial(learner, optimizer or optax.sgd(1e-3))
+    plan = Plan(Always(trial), source.sample, tasks_per_step, task_axis, mesh)
+    if task_axis == "auto":
+        params = jax.eval_shape(learner.init, jax.random.key(0), blank_episode(source))
+        needed = layout.intermediate_bytes(
+            _task_loss(plan, trial), params, source.data, jnp.ones(1), jax.random.key(0)
+        )
+        return layout.choose(tasks, needed)
+    sizes = layout.divisors(tasks)
+    kept = [n for i, n in enumerate(sizes) if i in (0, len(sizes) - 1) or n >= 2 * sizes[i - 1]]
+    seconds = {}
+    for axis in (layout.strategy(size, tasks) for size in kept):
+        state = init_state(learner, source, trial.optimizer, jax.random.key(0))
+        state, data = layout.replicate((state, source.data), mesh)
+        for _ in range(3):  # the first compiles
+            began = time.perf_counter()
+            inputs = (state, (), data, np.ones(1, np.float32), np.int32(2**30))
+            state = jax.block_until_ready(_call(plan._replace(task_axis=axis), 2, *inputs))[0]
+            seconds[axis] = time.perf_counter() - began
+    return min(seconds, key=seconds.get)
+
+
 def fit(
     learner: Learner,
     source: TaskSource,
@@ -180,7 +279,7 @@ def fit(
     steps: int,
     tasks_per_step: int,
     steps_per_call: int = 100,
-    task_axis: str = "vmap",
+    task_axis: str = "auto",
     aggregate: optax.GradientTransformation | None = None,
     task_sampler: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None,
     mesh: Mesh | None = None,
@@ -197,16 +296,17 @@ def fit(
       steps: outer steps in all, including those `state` has already done.
       tasks_per_step: episodes whose meta-gradients are averaged in one step.
       steps_per_call: outer steps of one compiled call; it does not change the result.
-      task_axis: how the tasks of a step are laid out: "vmap", "scan" (one at a time, gradients
-        accumulated) or "chunk:n"; it changes the result within float tolerance only.
+      task_axis: how the tasks of a step are laid out on a device: "vmap", "scan" (one at a time,
+        gradients accumulated), "chunk:n", "auto" or "measure" (see `lay_out`); it changes the
+        result within float tolerance only.
       aggregate: an optax transformation that receives per-task gradients (leading axis
         `tasks_per_step`) and returns one, e.g.
         `optax.contrib.differentially_private_aggregate`; None: their mean.
       task_sampler: ``(weights (T,), tasks (n,), losses (n,)) -> weights (T,)``, called between
         calls with what the last call drew; the weights start uniform over ``source.tasks``. For
         difficulty-aware sampling; an interrupted run starts again from uniform weights.
-      mesh: shards the tasks of a step over the first axis of the mesh (made with
-        ``axis_types=(AxisType.Auto,)``); parameters are replicated.
+      mesh: shards the tasks of a step over the first axis of a mesh, e.g.
+        `metajax.layout.device_mesh()`, which may span processes; parameters are replicated.
       on_call: ``(state, metrics) -> stop`` after every call; metrics holds the step reached and
         the means over the call's steps; a true result ends the training. The state's buffers are
         re-used by the next call: copy what must outlive it.
@@ -219,29 +319,32 @@ def fit(
       ValueError: for steps or sizes below 1, a `task_axis` that does not fit, or a `task_sampler`
         on a source without enumerated tasks.
     """
-    chunk = chunk_size(task_axis, tasks_per_step)
-    if steps < 0 or steps_per_call < 1:
+    if steps < 0 or steps_per_call < 1 or tasks_per_step < 1:
         raise ValueError(
-            f"got steps={steps} and steps_per_call={steps_per_call}; they must be at least 0 and 1"
+            f"got steps={steps}, steps_per_call={steps_per_call} and tasks_per_step="
+            f"{tasks_per_step}; they must be at least 0, 1 and 1"
         )
     if task_sampler is not None and source.tasks is None:
         raise ValueError("task_sampler needs a source with enumerated tasks")
+    if task_axis != "auto":  # that is decided where the program is compiled
+        task_axis = lay_out(
+            learner, source, tasks_per_step=tasks_per_step, task_axis=task_axis, mesh=mesh,
+            optimizer=optimizer,
+        )  # fmt: skip
     if state is None:
         state = init_state(learner, source, optimizer, key, aggregate)
     # The caller's state stays valid after donation, and so do arrays that belong to an
     # optimiser or an aggregation, such as the key that its initial state is made of.
-    state = jax.tree.map(jnp.copy, state)
+    state = layout.replicate(jax.tree.map(jnp.copy, state), mesh)
     weighted = task_sampler is not None
-    plan = _Plan(
-        learner, source.sample, optimizer, aggregate, tasks_per_step, chunk, mesh, weighted
-    )
+    make = Always(Trial(learner, optimizer, aggregate))
+    plan = Plan(make, source.sample, tasks_per_step, task_axis, mesh, weighted)
+    data = layout.replicate(source.data, mesh)
     weights = np.zeros(1 + max(source.tasks, default=0) if weighted else 1, np.float32)
     weights[source.tasks if weighted else 0] = 1.0
     done = int(state.step)
     while done < steps:
-        state, history = _call(
-            plan, steps_per_call, state, source.data, jnp.asarray(weights), jnp.int32(steps)
-        )
+        state, history = _call(plan, steps_per_call, state, (), data, weights, np.int32(steps))
         ran, done = int(state.step) - done, int(state.step)
         history = {name: np.asarray(values)[:ran] for name, values in history.items()}
         if task_sampler is not None:

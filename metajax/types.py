@@ -90,6 +90,19 @@ class Learner(NamedTuple):
     meta_loss: Callable[[PyTree, Episode, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 
 
+class Always(NamedTuple):
+    """A function that returns one value whatever its argument; equal values make equal functions.
+
+    Where a compiled program is built from ``make(hyper)``, this is the `make` of fixed things.
+    """
+
+    value: Any
+
+    def __call__(self, _: PyTree) -> Any:
+        """The value."""
+        return self.value
+
+
 class TaskSource(NamedTuple):
     """A family of tasks: data on the device and the pure function that draws episodes from it.
 

@@ -118,7 +118,7 @@ def test_evaluation_is_prediction_and_score():
 
 
 def test_no_second_compilation_for_another_key_or_other_parameters():
-    learner, params = built()
+    learner, params = built("ridge")
     predicted()
     counts = evaluation._draw_batch._cache_size(), evaluation._predict_batch._cache_size()
     others = jax.tree.map(lambda leaf: leaf + 1, params)

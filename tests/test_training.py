@@ -16,7 +16,7 @@ from metajax import training
 from metajax.learners import LEARNERS
 from metajax.nn import Identity
 from metajax.training import fit, init_state
-from metajax.types import Examples, TaskSource, TaskSpec
+from metajax.types import Always, Examples, TaskSource, TaskSpec
 
 LEARNER = LEARNERS["maml"](TaskSpec(2, "multiclass"), Identity(), inner_steps=1)
 RATE = 0.1
@@ -273,9 +273,10 @@ def is_jaxpr(part):
 
 
 def touching_the_host(learner):
-    plan = training._Plan(learner, POOL.sample, OPTIMIZER, None, 4, 4, None, False)
+    make = Always(training.Trial(learner, OPTIMIZER))
+    plan = training.Plan(make, POOL.sample, 4, "vmap")
     start = init_state(learner, POOL, OPTIMIZER, key())
-    traced = training._call.trace(plan, 5, start, POOL.data, jnp.zeros(1), jnp.int32(5))
+    traced = training._call.trace(plan, 5, start, (), POOL.data, jnp.zeros(1), jnp.int32(5))
     names = set(primitives(traced.jaxpr.jaxpr))
     assert "scan" in names and "dot_general" in names  # it looked inside
     return {n for n in names if any(w in n for w in ("callback", "feed", "device_put"))}
@@ -305,7 +306,7 @@ def test_a_layout_that_does_not_fit_is_refused(task_axis):
     [
         ({"steps": -1}, "steps=-1"),
         ({"steps_per_call": 0}, "steps_per_call=0"),
-        ({"tasks_per_step": 0}, "0 tasks"),
+        ({"tasks_per_step": 0}, "tasks_per_step=0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, named):

@@ -1,0 +1,161 @@
+"""How the tasks of a batch are laid out: side by side, one after the other, over devices (floor 2).
+
+Side by side (`vmap`) makes operations large; one after the other (`scan`) keeps what a task
+computes in the cache and the memory constant. The rule for "auto": the largest number of tasks
+that divides the batch and whose intermediate values fit the budget of the backend together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, PartitionSpec
+
+from metajax.types import PyTree
+
+# Bytes of intermediates that are computed side by side. On CPUs what the caches of two cores hold:
+# small networks run equally fast from 25 to 128 tasks and slower above, convolutions fastest one by
+# one. On accelerators as much as the memory allows. Measured by scripts/benchmark.py.
+BUDGET = {"cpu": 8 * 2**20, "gpu": 16 * 2**30, "tpu": 4 * 2**30}
+AUTOMATIC = ("auto", "measure")
+
+
+def chunk_size(axis: str, count: int, name: str = "task_axis") -> int:
+    """The number of tasks (or trials) laid out side by side under a strategy.
+
+    Args:
+      axis: "vmap" (all), "scan" (one at a time) or "chunk:n" (n at a time).
+      count: tasks of a batch.
+      name: what a message calls the strategy.
+
+    Raises:
+      ValueError: for an unknown strategy, or an n that does not divide `count`.
+    """
+    word, _, number = axis.partition(":")
+    size = {"vmap": count, "scan": 1}.get(axis, 0)
+    if word == "chunk" and number.isdecimal():
+        size = int(number)
+    if size < 1 or count < 1 or count % size:
+        raise ValueError(
+            f"{name} must be auto, vmap, scan or chunk:n with n dividing the number of "
+            f"{name.removesuffix('_axis')}s; got {axis!r} with {count} {name.removesuffix('_axis')}s"
+        )
+    return size
+
+
+def strategy(chunk: int, tasks: int) -> str:
+    """The name of the strategy that lays out `chunk` of `tasks` side by side."""
+    return {tasks: "vmap", 1: "scan"}.get(chunk, f"chunk:{chunk}")
+
+
+def divisors(tasks: int) -> list[int]:
+    """All chunk sizes, the smallest first."""
+    return [n for n in range(1, tasks + 1) if tasks % n == 0]
+
+
+def choose(tasks: int, bytes_per_task: int, backend: str | None = None) -> str:
+    """The strategy of "auto".
+
+    Args:
+      tasks: tasks of a batch (on one device).
+      bytes_per_task: see `intermediate_bytes`.
+      backend: "cpu", "gpu" or "tpu"; None: the one in use.
+    """
+    budget = BUDGET.get(backend or jax.default_backend(), BUDGET["cpu"])
+    fit = [n for n in divisors(tasks) if n * bytes_per_task <= budget]
+    return strategy(max(fit, default=1), tasks)
+
+
+def intermediate_bytes(function: Callable, *arguments: PyTree) -> int:
+    """Bytes of all values a function computes from arguments of these shapes; loop bodies once.
+
+    Args:
+      function: any traceable function; it is traced, not run.
+      arguments: arrays or `jax.ShapeDtypeStruct`s.
+    """
+    return _bytes(jax.make_jaxpr(function)(*arguments))
+
+
+def _bytes(jaxpr: Any) -> int:
+    """Of a jaxpr, open or closed, and of those inside it."""
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    total = 0
+    for equation in jaxpr.eqns:
+        values = [v for p in equation.params.values() for v in (p if isinstance(p, tuple) else [p])]
+        inner = [v for v in values if hasattr(v, "eqns") or hasattr(v, "jaxpr")]
+        if inner:
+            total += sum(map(_bytes, inner))
+        else:
+            total += sum(_size(variable.aval) for variable in equation.outvars)
+    return total
+
+
+def _size(aval: Any) -> int:
+    return getattr(aval, "size", 0) * getattr(aval.dtype, "itemsize", 4)
+
+
+def over_chunks(function: Callable, inputs: PyTree, chunk: int) -> PyTree:
+    """Maps a function of one task over inputs (B, ...), `chunk` tasks side by side.
+
+    Args:
+      function: ``(inputs of one task) -> outputs``.
+      inputs: leaves (B, ...).
+      chunk: divides B.
+    """
+    tasks = jax.tree.leaves(inputs)[0].shape[0]
+    if chunk == tasks:
+        return jax.vmap(function)(inputs)
+    return jax.lax.map(function, inputs, batch_size=chunk if chunk > 1 else None)
+
+
+def over_devices(function: Callable, mesh: Mesh | None, shared: int) -> Callable:
+    """Runs a function on every device of a mesh's first axis, each on its part of the inputs.
+
+    Args:
+      function: called with `shared` arguments that all devices have, then with inputs (B, ...), of
+        which a device gets its part; returns ``(mean, gathered)``. The first is averaged over the
+        devices, the second concatenated; both are then the same on all.
+      mesh: None: runs it where it is.
+      shared: the number of arguments that all devices have.
+
+    `pmean` inside `grad` would be wrong here: the gradient of a replicated argument is summed by
+    `shard_map` itself if it checks replication. So the check is off, and the mean is taken last.
+    """
+    if mesh is None:
+        return function
+    axis = mesh.axis_names[0]
+
+    def local(*arguments):
+        mean, gathered = function(*arguments)
+        gather = lambda leaf: jax.lax.all_gather(leaf, axis, tiled=True)  # noqa: E731
+        return jax.lax.pmean(mean, axis), jax.tree.map(gather, gathered)
+
+    def call(*arguments):
+        sides = [PartitionSpec()] * shared + [PartitionSpec(axis)] * (len(arguments) - shared)
+        return jax.shard_map(
+            local, mesh=mesh, in_specs=tuple(sides), out_specs=PartitionSpec(), check_vma=False
+        )(*arguments)
+
+    return call
+
+
+def device_mesh() -> Mesh | None:
+    """A mesh over all devices of all processes; None if there is only one."""
+    devices = jax.devices()
+    if len(devices) == 1:
+        return None
+    return jax.make_mesh((len(devices),), ("tasks",), axis_types=(jax.sharding.AxisType.Auto,))
+
+
+def replicate(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Puts the same arrays on every device of a mesh, those of other processes included."""
+    if mesh is None:
+        return tree
+    return jax.device_put(tree, jax.sharding.NamedSharding(mesh, PartitionSpec()))
+
+
+def devices_of(mesh: Mesh | None) -> int:
+    """The number of devices on a mesh's first axis."""
+    return 1 if mesh is None else mesh.shape[mesh.axis_names[0]]
