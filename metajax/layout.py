@@ -7,6 +7,8 @@ that divides the batch and whose intermediate values fit the budget of the backe
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -38,9 +40,10 @@ def chunk_size(axis: str, count: int, name: str = "task_axis") -> int:
     if word == "chunk" and number.isdecimal():
         size = int(number)
     if size < 1 or count < 1 or count % size:
+        things = f"{name.removesuffix('_axis')}s"
         raise ValueError(
-            f"{name} must be auto, vmap, scan or chunk:n with n dividing the number of "
-            f"{name.removesuffix('_axis')}s; got {axis!r} with {count} {name.removesuffix('_axis')}s"
+            f"{name} must be auto, vmap, scan or chunk:n with n dividing the number of {things}; "
+            f"got {axis!r} with {count} {things}"
         )
     return size
 
@@ -141,12 +144,33 @@ def over_devices(function: Callable, mesh: Mesh | None, shared: int) -> Callable
     return call
 
 
-def device_mesh() -> Mesh | None:
-    """A mesh over all devices of all processes; None if there is only one."""
+def device_mesh(count: int) -> Mesh | None:
+    """A mesh for `count` tasks or trials over the devices of all processes.
+
+    Over as many devices as divide the count if there is one process, over all if there are more;
+    None for a single device.
+
+    Raises:
+      ValueError: if there are several processes, and their devices do not divide the count.
+    """
     devices = jax.devices()
-    if len(devices) == 1:
+    if jax.process_count() > 1 and count % len(devices):
+        raise ValueError(f"the {len(devices)} devices do not divide {count} tasks")
+    size = max(n for n in divisors(count) if n <= len(devices))
+    if size == 1:
         return None
-    return jax.make_mesh((len(devices),), ("tasks",), axis_types=(jax.sharding.AxisType.Auto,))
+    axis_types = (jax.sharding.AxisType.Auto,)
+    return jax.make_mesh((size,), ("tasks",), axis_types=axis_types, devices=devices[:size])
+
+
+def use_cpu_devices(count: int | None = None) -> None:
+    """Makes the CPU `count` devices (None: one per core), for `device_mesh` to split work over.
+
+    Small operations leave all cores but one idle; tasks side by side on one core each do not.
+    Without effect once jax has looked at its devices, and on machines with an accelerator.
+    """
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", count or len(os.sched_getaffinity(0)))
 
 
 def replicate(tree: PyTree, mesh: Mesh | None) -> PyTree:

@@ -240,11 +240,7 @@ def lay_out(
     Raises:
       ValueError: for an unknown strategy, or tasks that the devices or the chunks do not divide.
     """
-    tasks, uneven = divmod(tasks_per_step, layout.devices_of(mesh))
-    if uneven:
-        raise ValueError(
-            f"{layout.devices_of(mesh)} devices do not divide {tasks_per_step} tasks a step"
-        )
+    tasks = tasks_per_step // layout.devices_of(mesh)
     if task_axis not in layout.AUTOMATIC:
         layout.chunk_size(task_axis, tasks)
         return task_axis
@@ -326,6 +322,10 @@ def fit(
         )
     if task_sampler is not None and source.tasks is None:
         raise ValueError("task_sampler needs a source with enumerated tasks")
+    if tasks_per_step % layout.devices_of(mesh):
+        raise ValueError(
+            f"{layout.devices_of(mesh)} devices do not divide {tasks_per_step} tasks a step"
+        )
     if task_axis != "auto":  # that is decided where the program is compiled
         task_axis = lay_out(
             learner, source, tasks_per_step=tasks_per_step, task_axis=task_axis, mesh=mesh,

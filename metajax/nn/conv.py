@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metajax.nn.convolution import Conv
+from metajax.nn.convolution import Conv, Form
 from metajax.nn.normalisation import BatchNorm
 from metajax.nn.pooling import max_pool
 
@@ -26,6 +26,7 @@ class Conv4(nn.Module):
         a prediction depend on the other queries (transduction), as in the original networks; for
         episodes without padded rows only.
       dtype: of convolutions, e.g. ``jnp.bfloat16``; parameters and features are float32.
+      form: of convolutions, see `metajax.nn.convolve`.
 
     Raises:
       ValueError: for an unknown norm or inputs that are not (N, H, W, channels).
@@ -38,6 +39,7 @@ class Conv4(nn.Module):
     pool: bool = False
     norm: Literal["group", "none", "batch"] = "group"
     dtype: jnp.dtype | None = None
+    form: Form = "auto"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -49,7 +51,7 @@ class Conv4(nn.Module):
         x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
         for _ in range(4):
             stride = 1 if self.pool else 2
-            x = Conv(self.features, (3, 3), stride, dtype=self.dtype)(x)
+            x = Conv(self.features, (3, 3), stride, dtype=self.dtype, form=self.form)(x)
             if self.norm == "group":
                 x = nn.GroupNorm(num_groups=min(8, self.features), dtype=self.dtype)(x)
             elif self.norm == "batch":

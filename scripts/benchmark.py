@@ -1,0 +1,222 @@
+"""How fast the trainer is: its workloads, against PyTorch, and what its choices cost.
+
+    python scripts/benchmark.py                          steady state of all workloads, 5 minutes
+    python scripts/benchmark.py --peer=torch             against PyTorch (extra: bench), 40 minutes
+    python scripts/benchmark.py --what=layouts           task axes, convolution forms, precisions
+    python scripts/benchmark.py --what=curves            inner steps 1-64, tasks 1-1024
+    python scripts/benchmark.py --what=fused             seeds in one program against one by one
+    python scripts/benchmark.py --what=omniglot          the real data, against the same shapes here
+    python scripts/benchmark.py --what=chart             draws docs/speed.png
+
+Every time is a median of rounds through `metajax.training.fit`, compilation apart. Ratios are
+medians of interleaved pairs, with their quartiles. Writes results/speed/<what>-<device>.csv, one
+line a measurement, with hardware, versions and commit.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # compile times are of cold starts
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import tyro
+from workloads import (
+    WORKLOADS,
+    Trainer,
+    described,
+    episodes,
+    gigaflops,
+    matmul_peak,
+    meta_gradient,
+)
+
+from metajax import commands, layout, records
+
+What = Literal["workloads", "layouts", "curves", "fused", "omniglot", "chart"]
+PARITY = 1e-8  # the largest difference of meta-gradients in float64, relative to the largest entry
+
+
+@dataclass(frozen=True)
+class Flags:
+    """How fast the trainer is."""
+
+    what: What = "workloads"
+    """What is measured."""
+    peer: Literal["none", "torch"] = "none"
+    """Against whom (workloads only)."""
+    only: tuple[str, ...] = ()
+    """Names of workloads; none: all."""
+    rounds: int = 7
+    """Rounds, of which the median counts."""
+    seconds: float = 1.0
+    """The least a round of the peer takes."""
+    naive: bool = False
+    """Also time the plain form: vmap over tasks, lax.conv, one outer step a call."""
+    devices: int = 0
+    """CPU devices the tasks are split over; 0: one per core."""
+    data_dir: str | None = None
+    """The data directory (omniglot only)."""
+    results: str = "results"
+    """Where the table goes, in its folder speed/."""
+
+
+def hardware() -> dict[str, Any]:
+    """What every line says of where it was measured."""
+    told = records.environment(())
+    kind = told["device"]["kind"] if jax.default_backend() != "cpu" else told["hardware"]["cpu"]
+    return {
+        "device": kind, "devices": jax.device_count(), "cores": os.cpu_count(),
+        "jax": jax.__version__, "commit": (told["commit"] or "")[:12],
+        "modified": told["modified"],
+    }  # fmt: skip
+
+
+def quartiles(values: Any) -> tuple[float, float, float]:
+    """Median, lower and upper quartile."""
+    return tuple(float(np.quantile(values, q)) for q in (0.5, 0.25, 0.75))
+
+
+def split_over(tasks: int):
+    """The mesh over all devices if they divide the tasks, as in a run."""
+    return layout.device_mesh(tasks)
+
+
+class Peer:
+    """The PyTorch process: started once, asked by messages, idle while we are timed."""
+
+    def __init__(self) -> None:
+        import torch_peer
+
+        # Threads that spin while they wait would be timed on our side.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=torch_peer.serve, args=(theirs,), daemon=True)
+        self.process.start()
+
+    def ask(self, *request: Any) -> Any:
+        """The answer, or None if that request failed there (its reason is printed)."""
+        self.connection.send(request)
+        status, answer = self.connection.recv()
+        if status == "ok":
+            return answer
+        print(f"  peer: {request[0]} {request[1:2]}: {answer}", file=sys.stderr)
+        return None
+
+
+def against(peer: Peer, flags: Flags, trainer: Trainer, params: Any) -> dict[str, Any]:
+    """Checks parity in float64, finds the peer's fastest form and times it in turn with ours."""
+    workload = trainer.workload
+    device = "cpu" if jax.default_backend() == "cpu" else "cuda"
+    with jax.enable_x64(True):
+        data = episodes(workload, np.float64).data
+        exact = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
+        ours = jax.device_get(meta_gradient(workload, exact, data))
+    arrays = [data.support.x, data.support.y, data.query.x, data.query.y]
+    arrays = [np.asarray(array) for array in arrays]
+    told = described(workload) | {"device": device}
+    versions = peer.ask("load", told, jax.device_get(params), arrays)
+    best, seconds, parity, compile_s = "", np.inf, 0.0, {}
+    for form in peer.ask("forms"):
+        theirs = peer.ask("gradient", form)
+        warm = None if theirs is None else peer.ask("warm", form)
+        if warm is None:
+            continue
+        largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(ours))
+        gaps = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), ours, theirs)
+        gap = max(jax.tree.leaves(gaps)) / largest
+        if not gap < PARITY:
+            raise ArithmeticError(f"{workload.name}, {form}: meta-gradients differ by {gap:.1e}")
+        parity, compile_s[form] = max(parity, gap), warm
+        once = peer.ask("time", form, 1)[0]
+        found = float(np.median(peer.ask("time", form, max(3, int(flags.seconds / once)))))
+        print(f"  {form}: {1e3 * found:.3f} ms", file=sys.stderr)
+        if found < seconds:
+            best, seconds = form, found
+    pairs = []
+    for _ in range(flags.rounds):
+        mine = trainer.round()
+        count = max(1, int(flags.seconds / seconds))
+        pairs.append((mine, float(np.median(peer.ask("time", best, count)))))
+    mine, theirs = np.array(pairs).T
+    ratio = quartiles(theirs / mine)
+    return {
+        "ms": 1e3 * np.median(mine), "peer": f"torch {versions['torch']}", "peer_form": best,
+        "peer_ms": 1e3 * np.median(theirs), "ratio": ratio[0], "ratio_low": ratio[1],
+        "ratio_high": ratio[2], "parity": parity, "peer_warm_s": compile_s[best],
+        "peer_peak_mb": peer.ask("memory") / 1e6,
+    }  # fmt: skip
+
+
+def workloads(flags: Flags) -> list[dict[str, Any]]:
+    """Steady state, compile time, memory and share of the peak of every workload."""
+    peer = Peer() if flags.peer == "torch" else None
+    rows = []
+    for name in flags.only or WORKLOADS:
+        workload = WORKLOADS[name]
+        peak = matmul_peak()
+        trainer = Trainer(workload, mesh=split_over(workload.tasks))
+        row = {"workload": name, "tasks": workload.tasks} | trainer.compiled()
+        trainer.round()
+        times = quartiles([trainer.round() for _ in range(flags.rounds)])
+        row |= {"ms": 1e3 * times[0], "ms_low": 1e3 * times[1], "ms_high": 1e3 * times[2]}
+        if peer is not None:
+            fresh = Trainer(workload)
+            fresh.round()
+            row |= against(peer, flags, trainer, fresh.state.params)
+        work = gigaflops(workload)
+        row |= {"gflop": work, "peak_gflops": max(peak, matmul_peak())}
+        row["share"] = work / (row["ms"] / 1e3) / row["peak_gflops"]
+        if flags.naive:
+            form = {"form": "lax"} if workload.model == "conv4" else {}
+            plain = Trainer(workload, task_axis="vmap", steps=1, **form)
+            plain.round()
+            row["naive_ms"] = 1e3 * float(np.median([plain.round() for _ in range(3)]))
+        rows.append(shown(row))
+    if peer is not None:
+        peer.connection.send(("close",))
+    return rows
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Prints a line as soon as it is measured."""
+    cells = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
+    print(" ".join(f"{k}={v}" for k, v in cells.items()), flush=True)
+    return row
+
+
+MEASURES: dict[str, Callable[[Flags], list[dict[str, Any]]]] = {"workloads": workloads}
+
+
+def main() -> int:
+    """Measures and writes the table."""
+    flags = tyro.cli(Flags, description=__doc__)
+    unknown = set(flags.only) - set(WORKLOADS)
+    if unknown or flags.rounds < 1:
+        return commands.fail(f"--only knows {', '.join(WORKLOADS)}, and --rounds is 1 or more")
+    if os.environ.get("JAX_PLATFORMS", "cpu") == "cpu":
+        layout.use_cpu_devices(flags.devices or None)
+    place = hardware()
+    rows = [row | place for row in MEASURES[flags.what](flags)]
+    folder = Path(flags.results) / "speed"
+    folder.mkdir(parents=True, exist_ok=True)
+    short = "cpu" if jax.default_backend() == "cpu" else place["device"].split()[1].lower()
+    name = flags.what + ("-torch" if flags.peer == "torch" else "")
+    path = folder / f"{name}-{short}.csv"
+    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
+    print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
