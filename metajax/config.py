@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
+import numpy as np
 import optax
 
 from metajax import layout
 from metajax.baselines import POOLED, REGRESSORS, TARGET_ONLY
 from metajax.learners import LEARNERS
 from metajax.nn import MLP, Conv1D, Conv4, Fingerprint, Fusion, SetEncoder
+from metajax.training import Trial
 from metajax.types import Learner, TaskSpec
 
 HOST_BASELINES = (*TARGET_ONLY, *POOLED, *(n for n in REGRESSORS if n not in TARGET_ONLY))
@@ -211,7 +215,47 @@ def build_encoder(encoder: Encoder) -> nn.Module:
     raise ValueError(f"--encoder.name={encoder.name} is not resolved to a benchmark's encoder")
 
 
+# Numbers that a compiled program takes as arguments; all else decides its form.
+NUMBERS = ("inner_lr", "l2")
+
+
+def alike(config: RunConfig) -> RunConfig:
+    """The configuration without seed and numbers: equal for runs that one program can train."""
+    inner = dataclasses.replace(config.inner, lr=None, l2=None)
+    train = dataclasses.replace(config.train, lr=Train.lr, clip=Train.clip)
+    return dataclasses.replace(config, seed=0, inner=inner, train=train)
+
+
 # Equal configurations give the very same object, and with it the compiled programs.
+@cache
+def _maker(name: str, spec: TaskSpec, encoder: Encoder, items: tuple) -> Callable[[Any], Trial]:
+    def make(hyper: dict[str, Any]) -> Trial:
+        learner = LEARNERS[name](spec, build_encoder(encoder), **dict(items), **hyper["inner"])
+        return Trial(learner, _optimizer(hyper["lr"], hyper["clip"]))
+
+    return make
+
+
+def build_maker(config: RunConfig, spec: TaskSpec) -> Callable[[Any], Trial]:
+    """``hyper -> Trial`` for every configuration that is `alike`; see `numbers`."""
+    items = {k: v for k, v in hyper(config, strict=False).items() if k not in NUMBERS}
+    return _maker(config.learner, spec, config.encoder, tuple(sorted(items.items())))
+
+
+@cache
+def learner_of(make: Callable[[Any], Trial]) -> Callable[[Any], Learner]:
+    """``hyper -> Learner`` of a maker, always the same object."""
+    return lambda hyper: make(hyper).learner
+
+
+def numbers(configs: Sequence[RunConfig]) -> dict[str, Any]:
+    """What a maker is called with, one leaf (K,) a number."""
+    inner = [{k: v for k, v in hyper_used(one).items() if k in NUMBERS} for one in configs]
+    told = {"inner": {k: [one[k] for one in inner] for k in inner[0]}}
+    told |= {"lr": [c.train.lr for c in configs], "clip": [c.train.clip for c in configs]}
+    return jax.tree.map(np.float32, told, is_leaf=lambda leaf: isinstance(leaf, list))
+
+
 @cache
 def _build(name: str, spec: TaskSpec, encoder: Encoder, items: tuple) -> Learner:
     return LEARNERS[name](spec, build_encoder(encoder), **dict(items))
@@ -226,4 +270,8 @@ def build_learner(config: RunConfig, spec: TaskSpec) -> Learner:
 @cache
 def build_optimizer(lr: float, clip: float) -> optax.GradientTransformation:
     """The outer optimiser: Adam behind a bound on the gradient's norm."""
+    return _optimizer(lr, clip)
+
+
+def _optimizer(lr: Any, clip: Any) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(clip), optax.adam(lr))

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import jax
 
 from metajax.benchmarks import Benchmark
-from metajax.config import HOST_BASELINES, RunConfig
-from metajax.runs import run
+from metajax.config import HOST_BASELINES, RunConfig, alike
+from metajax.runs import run_many
 
 # A worker is one core: two of them outrun one that spreads small programs over two cores.
 ONE_CORE = {
@@ -64,18 +64,22 @@ def _jobs(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
 
 
 def _work(configs: list[RunConfig], build: Build, folder: Path, data_dir: str | None):
-    """Runs a group in this process; a failure of one run is its outcome, not the group's."""
+    """Runs a group in this process; what fails is an outcome, and the rest goes on."""
     # Two processes may write one entry of the compilation cache at once: it is compiled again.
     warnings.filterwarnings("ignore", message="Error reading persistent compilation cache")
-    outcomes = []
+    programs: dict[RunConfig, list[RunConfig]] = {}
     for config in configs:
+        programs.setdefault(alike(config), []).append(config)
+    outcomes = []
+    for fused in programs.values():
         try:
-            benchmark = build(config.benchmark, config.shots, data_dir)
-            outcomes.append(Outcome(config, run(config, benchmark, folder)))
+            benchmark = build(fused[0].benchmark, fused[0].shots, data_dir)
+            found = run_many(fused, benchmark, folder)
+            outcomes.extend(map(Outcome, fused, found))
         except Exception as error:  # noqa: BLE001  (whatever it was, the other runs go on)
             place = traceback.extract_tb(error.__traceback__)[-1]
             reason = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
-            outcomes.append(Outcome(config, None, reason))
+            outcomes.extend(Outcome(config, None, reason) for config in fused)
     return outcomes
 
 

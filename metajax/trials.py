@@ -93,10 +93,11 @@ def fit_many(
       task_axis: likewise, without "measure".
       trial_axis: how the trials of a device are laid out: "auto" (see `metajax.layout`), "vmap",
         "scan" or "chunk:n"; it changes results within float tolerance only.
-      mesh: shards the trials over its first axis; its devices must be this process's.
+      mesh: shards the trials over its first axis (the devices must be this process's), or the
+        tasks if there is one trial.
       on_call: ``(states, metrics) -> stop (K,) bool`` (or None: none stops) after every call.
-        Metrics are (K,): the ``step`` reached, and means over the steps of the call, NaN for a
-        trial that ran none. The states' buffers are re-used by the next call.
+        Metrics are (K,): the ``step`` reached, how many of them ``ran`` in the call, and means over
+        these, NaN if there were none. The states' buffers are re-used by the next call.
       states: where to go on from, leaves (K, ...); None: from `init_many`.
 
     Returns:
@@ -112,26 +113,33 @@ def fit_many(
             f"got steps={steps}, steps_per_call={steps_per_call} and tasks_per_step="
             f"{tasks_per_step}; they must be at least 0, 1 and 1"
         )
+    task_mesh, mesh = (mesh, None) if count == 1 else (None, mesh)
+    if tasks_per_step % layout.devices_of(task_mesh):
+        raise ValueError(
+            f"{layout.devices_of(task_mesh)} devices do not divide {tasks_per_step} tasks a step"
+        )
     if task_axis != "auto":
-        layout.chunk_size(task_axis, tasks_per_step)
+        layout.chunk_size(task_axis, tasks_per_step // layout.devices_of(task_mesh))
     if count % layout.devices_of(mesh):
         raise ValueError(f"{layout.devices_of(mesh)} devices do not divide {count} trials")
     if trial_axis != "auto":
         layout.chunk_size(trial_axis, count // layout.devices_of(mesh), "trial_axis")
     states = init_many(make, source, hypers, keys) if states is None else states
     states = jax.tree.map(jnp.copy, states)  # the caller's stay valid after donation
-    plan = Plan(make, source.sample, tasks_per_step, task_axis)
+    states, data = layout.replicate((states, source.data), task_mesh)
+    plan = Plan(make, source.sample, tasks_per_step, task_axis, task_mesh)
     weights = jnp.ones(1)
     done = np.asarray(states.step)
     while (done < limits).any():
         states, history = _call(
-            plan, steps_per_call, trial_axis, mesh, states, hypers, source.data, weights, limits
+            plan, steps_per_call, trial_axis, mesh, states, hypers, data, weights, limits
         )
         reached = np.asarray(states.step)
         ran, done = reached - done, reached
         means = {name: _mean_of_first(values, ran) for name, values in history.items()}
         lost = (ran > 0) & ~np.isfinite(means["loss"])
-        stop = on_call(states, {"step": done} | means) if on_call is not None else None
+        told = {"step": done, "ran": ran} | means
+        stop = on_call(states, told) if on_call is not None else None
         stopped = lost if stop is None else lost | np.asarray(stop, bool)
         limits = np.where(stopped, np.minimum(limits, done), limits)
     return states

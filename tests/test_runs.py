@@ -1,7 +1,6 @@
 """Runs: whole records, the same bits however they were interrupted, and no look at the target."""
 
 import contextlib
-import functools
 import json
 import os
 import random
@@ -46,17 +45,20 @@ def seen():
 def undisturbed(tmp_path_factory, seen):
     """The record of a run of MAML that nothing interrupted."""
 
-    def spied(function):
-        @functools.wraps(function)
-        def spy(learner, params, source, *arguments, **options):
-            seen.append((function.__name__, list(source.tasks)))
-            return function(learner, params, source, *arguments, **options)
+    def validate(config, make, hypers, params, fold):
+        seen.append(("evaluate", list(fold.validation.tasks)))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(runs, "predict_many", predict_many)
+            return original(config, make, hypers, params, fold)
 
-        return spy
+    def predict(make, hypers, params, source, *arguments, **options):
+        seen.append(("predict", list(source.tasks)))
+        return predict_many(make, hypers, params, source, *arguments, **options)
 
+    original, predict_many = runs._validate, runs.predict_many
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("evaluate", "predict"):
-            patch.setattr(runs, name, spied(getattr(runs, name)))
+        patch.setattr(runs, "_validate", validate)
+        patch.setattr(runs, "predict_many", predict)
         return run(folder=tmp_path_factory.mktemp("undisturbed"))
 
 
@@ -310,8 +312,8 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
         (path,) = home.glob("*/checkpoints/4/meta/metadata")
         path.write_bytes(path.read_bytes()[:-9])
     trained = []
-    original = runs.fit
-    monkeypatch.setattr(runs, "fit", lambda *a, **o: trained.append(a) or original(*a, **o))
+    original = runs.fit_many
+    monkeypatch.setattr(runs, "fit_many", lambda *a, **o: trained.append(a) or original(*a, **o))
     assert suite(tmp_path) == 0
     # Three folds of two phases; it went on in that of its last whole checkpoint.
     last = history[(3 if after == 4 else after) - 1]
@@ -321,15 +323,15 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
 
 
 def test_interrupted_in_the_test_it_trains_no_more(undisturbed, tmp_path, monkeypatch):
-    original = runs.predict
+    original = runs.score_all
 
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "predict", stop)
+    monkeypatch.setattr(runs, "score_all", stop)
     assert suite(tmp_path) == 130
-    monkeypatch.setattr(runs, "predict", original)
-    monkeypatch.setattr(runs, "fit", stop)
+    monkeypatch.setattr(runs, "score_all", original)
+    monkeypatch.setattr(runs, "fit_many", stop)
     assert suite(tmp_path) == 0
     assert numbers(tmp_path / "suite" / "runs" / undisturbed.name) == numbers(undisturbed)
 

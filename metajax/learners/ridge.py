@@ -37,7 +37,9 @@ def ridge(spec: TaskSpec, encoder: nn.Module, *, l2: float = 1.0, bias: bool = T
 
     def init(key: jax.Array, episode: Episode) -> PyTree:
         body = encoder.init(key, episode.support.x)
-        scalars = {"log_l2": jnp.float32(math.log(l2))}
+        # A traced l2 (a sweep in one program) has its logarithm taken in float32.
+        log_l2 = jnp.log(l2) if isinstance(l2, jax.Array) else math.log(l2)
+        scalars = {"log_l2": jnp.float32(log_l2)}
         if spec.kind != "regression":
             scalars |= {"scale": jnp.float32(4.0), "shift": jnp.float32(0.0)}
         return {"body": body, **scalars}
