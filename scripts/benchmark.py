@@ -5,8 +5,6 @@
     python scripts/benchmark.py --what=layouts           task axes, convolution forms, precisions
     python scripts/benchmark.py --what=curves            inner steps 1-64, tasks 1-1024
     python scripts/benchmark.py --what=fused             seeds in one program against one by one
-    python scripts/benchmark.py --what=omniglot          the real data, against the same shapes here
-    python scripts/benchmark.py --what=chart             draws docs/speed.png
 
 Every time is a median of rounds through `metajax.training.fit`, compilation apart. Ratios are
 medians of interleaved pairs, with their quartiles. Writes results/speed/<what>-<device>.csv, one
@@ -15,9 +13,11 @@ line a measurement, with hardware, versions and commit.
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # compile times 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pandas as pd
 import tyro
 from workloads import (
@@ -40,9 +41,13 @@ from workloads import (
     meta_gradient,
 )
 
-from metajax import commands, layout, records
+from metajax import commands, layout, records, training
+from metajax.learners import LEARNERS
+from metajax.nn import MLP
+from metajax.trials import fit_many
+from metajax.types import TaskSpec
 
-What = Literal["workloads", "layouts", "curves", "fused", "omniglot", "chart"]
+What = Literal["workloads", "layouts", "curves", "fused"]
 PARITY = 1e-8  # the largest difference of meta-gradients in float64, relative to the largest entry
 
 
@@ -64,8 +69,6 @@ class Flags:
     """Also time the plain form: vmap over tasks, lax.conv, one outer step a call."""
     devices: int = 0
     """CPU devices the tasks are split over; 0: one per core."""
-    data_dir: str | None = None
-    """The data directory (omniglot only)."""
     results: str = "results"
     """Where the table goes, in its folder speed/."""
 
@@ -195,7 +198,110 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-MEASURES: dict[str, Callable[[Flags], list[dict[str, Any]]]] = {"workloads": workloads}
+def layouts(flags: Flags) -> list[dict[str, Any]]:
+    """Every way to lay out the tasks, with every form and precision of the convolutions."""
+    rows = []
+    cpu = jax.default_backend() == "cpu"
+    for name in flags.only or WORKLOADS:
+        workload = WORKLOADS[name]
+        sizes = {1, workload.tasks} | {n for n in (8, 128) if workload.tasks % n == 0}
+        encoders: list[dict[str, Any]] = [{}]
+        if workload.model == "conv4":
+            encoders = [{"form": form} for form in ("matmul", "lax")]
+            encoders += [] if cpu else [one | {"dtype": jnp.bfloat16} for one in encoders]
+        for size in sorted(sizes):
+            if workload.model == "mlp" and size == 1:
+                continue  # a program of tiny operations, never the choice
+            for encoder in encoders:
+                axis = layout.strategy(size, workload.tasks)
+                if cpu and encoder.get("form") == "lax" and size > 1:
+                    continue  # a grouped convolution: minutes a step on CPUs
+                trainer = Trainer(workload, task_axis=axis, **encoder)
+                row = {"workload": name, "form": encoder.get("form", "")}
+                row["precision"] = "bfloat16" if "dtype" in encoder else "float32"
+                try:
+                    row |= trainer.compiled()
+                    trainer.round()
+                    row["ms"] = 1e3 * float(
+                        np.median([trainer.round() for _ in range(flags.rounds)])
+                    )
+                except jax.errors.JaxRuntimeError as error:  # out of memory is a finding
+                    row |= {"task_axis": axis, "failed": str(error).splitlines()[0][:60]}
+                rows.append(shown(row))
+    return rows
+
+
+def curves(flags: Flags) -> list[dict[str, Any]]:
+    """Time and temporary memory over inner steps and over tasks."""
+    rows = []
+    for name, axis in (("sinusoid-25", "auto"), ("omniglot-1-step", "auto")):
+        base = WORKLOADS[name]
+        most = 64 if base.model == "conv4" else 1024
+        changes = [{"inner_steps": n} for n in (1, 2, 4, 8, 16, 32, 64)]
+        changes += [{"tasks": n} for n in (1, 4, 16, 64, 256, 1024) if n <= most]
+        for change in changes:
+            small = {"tasks": 2} if base.model == "conv4" and "tasks" not in change else {}
+            workload = dataclasses.replace(base, steps=1, **small | change)
+            trainer = Trainer(workload, task_axis=axis, mesh=split_over(workload.tasks))
+            row = {"workload": name, "tasks": workload.tasks, "inner_steps": workload.inner_steps}
+            row |= trainer.compiled()
+            trainer.round()
+            row["ms"] = 1e3 * float(np.median([trainer.round() for _ in range(flags.rounds)]))
+            rows.append(shown(row))
+    return rows
+
+
+
+def _trial(hyper: dict[str, Any]) -> training.Trial:
+    """A trial of the sinusoid workload, by its inner rate."""
+    workload = WORKLOADS["sinusoid-25"]
+    learner = LEARNERS["maml"](
+        TaskSpec(1, "regression"), MLP(workload.widths), inner_lr=hyper["inner_lr"],
+        inner_steps=1,
+    )  # fmt: skip
+    return training.Trial(learner, optax.adam(1e-3))
+
+
+def fused(flags: Flags) -> list[dict[str, Any]]:
+    """Seeds of sinusoid MAML in one program, against as many trainings one after the other."""
+    workload, rows = WORKLOADS["sinusoid-25"], []
+    source, length = episodes(workload), 200
+    single = Trainer(workload, steps=length)
+    single.round()
+    for seeds in (1, 8, 16, 64):
+        keys = jnp.stack([jax.random.key(i) for i in range(seeds)])
+        hypers = {"inner_lr": jnp.full(seeds, workload.inner_lr)}
+        mesh = layout.device_mesh(seeds) if seeds > 1 else None
+        states = None
+
+        def together(keys=keys, hypers=hypers, mesh=mesh) -> float:
+            nonlocal states
+            done = 0 if states is None else int(states.step[0])
+            began = time.perf_counter()
+            states = fit_many(
+                _trial, source, hypers, keys, steps=done + length, mesh=mesh, states=states,
+                tasks_per_step=workload.tasks, steps_per_call=length,
+            )  # fmt: skip
+            jax.block_until_ready(states)
+            return time.perf_counter() - began
+
+        first = together()
+        pairs = []
+        for _ in range(flags.rounds):
+            alone = sum(single.round() * length for _ in range(min(seeds, 16)))
+            pairs.append((together(), alone * seeds / min(seeds, 16)))
+        mine, theirs = np.array(pairs).T
+        ratio = quartiles(theirs / mine)
+        row = {"seeds": seeds, "outer_steps": length, "first_call_s": first}
+        row |= {"fused_s": np.median(mine), "one_by_one_s": np.median(theirs), "ratio": ratio[0]}
+        row |= {"ratio_low": ratio[1], "ratio_high": ratio[2]}
+        rows.append(shown(row))
+    return rows
+
+
+MEASURES: dict[str, Callable[[Flags], list[dict[str, Any]]]] = {
+    "workloads": workloads, "layouts": layouts, "curves": curves, "fused": fused,
+}  # fmt: skip
 
 
 def main() -> int:
