@@ -177,7 +177,16 @@ def replicate(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """Puts the same arrays on every device of a mesh, those of other processes included."""
     if mesh is None:
         return tree
-    return jax.device_put(tree, jax.sharding.NamedSharding(mesh, PartitionSpec()))
+    sharding = jax.sharding.NamedSharding(mesh, PartitionSpec())
+
+    def put(leaf: jax.Array) -> jax.Array:
+        if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.device_put(leaf, sharding)
+        # device_put refuses keys, but not their bits, where a device is another process's.
+        bits = jax.device_put(jax.random.key_data(leaf), sharding)
+        return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf))
+
+    return jax.tree.map(put, tree)
 
 
 def devices_of(mesh: Mesh | None) -> int:

@@ -18,7 +18,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -161,10 +161,9 @@ def against(peer: Peer, flags: Flags, trainer: Trainer, params: Any) -> dict[str
     }  # fmt: skip
 
 
-def workloads(flags: Flags) -> list[dict[str, Any]]:
+def workloads(flags: Flags) -> Iterator[dict[str, Any]]:
     """Steady state, compile time, memory and share of the peak of every workload."""
     peer = Peer() if flags.peer == "torch" else None
-    rows = []
     for name in flags.only or WORKLOADS:
         workload = WORKLOADS[name]
         peak = matmul_peak()
@@ -185,10 +184,9 @@ def workloads(flags: Flags) -> list[dict[str, Any]]:
             plain = Trainer(workload, task_axis="vmap", steps=1, **form)
             plain.round()
             row["naive_ms"] = 1e3 * float(np.median([plain.round() for _ in range(3)]))
-        rows.append(shown(row))
+        yield shown(row)
     if peer is not None:
         peer.connection.send(("close",))
-    return rows
 
 
 def shown(row: dict[str, Any]) -> dict[str, Any]:
@@ -198,13 +196,14 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def layouts(flags: Flags) -> list[dict[str, Any]]:
+def layouts(flags: Flags) -> Iterator[dict[str, Any]]:
     """Every way to lay out the tasks, with every form and precision of the convolutions."""
-    rows = []
     cpu = jax.default_backend() == "cpu"
     for name in flags.only or WORKLOADS:
         workload = WORKLOADS[name]
-        sizes = {1, workload.tasks} | {n for n in (8, 128) if workload.tasks % n == 0}
+        sizes = {1, workload.tasks}
+        if cpu:  # on accelerators the two ends say it all, and compiling takes longest
+            sizes |= {n for n in (8, 128) if workload.tasks % n == 0}
         encoders: list[dict[str, Any]] = [{}]
         if workload.model == "conv4":
             encoders = [{"form": form} for form in ("matmul", "lax")]
@@ -227,13 +226,11 @@ def layouts(flags: Flags) -> list[dict[str, Any]]:
                     )
                 except jax.errors.JaxRuntimeError as error:  # out of memory is a finding
                     row |= {"task_axis": axis, "failed": str(error).splitlines()[0][:60]}
-                rows.append(shown(row))
-    return rows
+                yield shown(row)
 
 
-def curves(flags: Flags) -> list[dict[str, Any]]:
+def curves(flags: Flags) -> Iterator[dict[str, Any]]:
     """Time and temporary memory over inner steps and over tasks."""
-    rows = []
     for name, axis in (("sinusoid-25", "auto"), ("omniglot-1-step", "auto")):
         base = WORKLOADS[name]
         most = 64 if base.model == "conv4" else 1024
@@ -247,8 +244,7 @@ def curves(flags: Flags) -> list[dict[str, Any]]:
             row |= trainer.compiled()
             trainer.round()
             row["ms"] = 1e3 * float(np.median([trainer.round() for _ in range(flags.rounds)]))
-            rows.append(shown(row))
-    return rows
+            yield shown(row)
 
 
 
@@ -262,9 +258,9 @@ def _trial(hyper: dict[str, Any]) -> training.Trial:
     return training.Trial(learner, optax.adam(1e-3))
 
 
-def fused(flags: Flags) -> list[dict[str, Any]]:
+def fused(flags: Flags) -> Iterator[dict[str, Any]]:
     """Seeds of sinusoid MAML in one program, against as many trainings one after the other."""
-    workload, rows = WORKLOADS["sinusoid-25"], []
+    workload = WORKLOADS["sinusoid-25"]
     source, length = episodes(workload), 200
     single = Trainer(workload, steps=length)
     single.round()
@@ -295,11 +291,10 @@ def fused(flags: Flags) -> list[dict[str, Any]]:
         row = {"seeds": seeds, "outer_steps": length, "first_call_s": first}
         row |= {"fused_s": np.median(mine), "one_by_one_s": np.median(theirs), "ratio": ratio[0]}
         row |= {"ratio_low": ratio[1], "ratio_high": ratio[2]}
-        rows.append(shown(row))
-    return rows
+        yield shown(row)
 
 
-MEASURES: dict[str, Callable[[Flags], list[dict[str, Any]]]] = {
+MEASURES: dict[str, Callable[[Flags], Iterator[dict[str, Any]]]] = {
     "workloads": workloads, "layouts": layouts, "curves": curves, "fused": fused,
 }  # fmt: skip
 
@@ -313,13 +308,15 @@ def main() -> int:
     if os.environ.get("JAX_PLATFORMS", "cpu") == "cpu":
         layout.use_cpu_devices(flags.devices or None)
     place = hardware()
-    rows = [row | place for row in MEASURES[flags.what](flags)]
     folder = Path(flags.results) / "speed"
     folder.mkdir(parents=True, exist_ok=True)
     short = "cpu" if jax.default_backend() == "cpu" else place["device"].split()[1].lower()
     name = flags.what + ("-torch" if flags.peer == "torch" else "")
     path = folder / f"{name}-{short}.csv"
-    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
+    rows = []
+    for row in MEASURES[flags.what](flags):  # written line by line: what was measured stays
+        rows.append(row | place)
+        pd.DataFrame(rows).to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
     print(f"wrote {path}")
     return 0
 
