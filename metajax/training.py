@@ -301,8 +301,8 @@ def fit(
       task_sampler: ``(weights (T,), tasks (n,), losses (n,)) -> weights (T,)``, called between
         calls with what the last call drew; the weights start uniform over ``source.tasks``. For
         difficulty-aware sampling; an interrupted run starts again from uniform weights.
-      mesh: shards the tasks of a step over the first axis of a mesh, e.g.
-        `metajax.layout.device_mesh(tasks_per_step)`, which may span processes; parameters are replicated.
+      mesh: shards the tasks of a step over the first axis of a mesh, which may span processes, e.g.
+        `metajax.layout.device_mesh(tasks_per_step)`; parameters are replicated.
       on_call: ``(state, metrics) -> stop`` after every call; metrics holds the step reached and
         the means over the call's steps; a true result ends the training. The state's buffers are
         re-used by the next call: copy what must outlive it.

@@ -60,12 +60,12 @@ def test_help_explains_every_field(command, script):
     for part in ("inner", "train", "encoder", "evaluate"):
         for field in type(getattr(commands.Flags(), part)).__dataclass_fields__:
             assert f"--{part}.{field}".replace("_", "-") in flags
-    told = " ".join(re.sub("[^a-z0-9:.,()-]+", " ", out, flags=re.IGNORECASE).split())
+    told = " ".join(re.sub("[^a-z0-9:;.,()-]+", " ", out, flags=re.IGNORECASE).split())
     for sentence in (
         "Few-shot disease prediction",
         "One learner or host baseline only.",
         "Step size of the inner loop, above 0.",
-        "How tasks of a step are laid out: vmap, scan or chunk:n.",
+        "How tasks of a step are laid out: vmap, scan, chunk:n; auto: by rule",
         "Test episodes per task, support size and draw.",
         "absent files are downloaded.",
         "Processes of one core each.",
@@ -109,7 +109,7 @@ ONE = ("--learner=maml", "--benchmark=sklearn_tables")
         ((*ONE, "--train.lr=nan"), "--train.lr must be above 0 and finite; got nan"),
         ((*ONE, "--seed=-1"), "--seed must be from 0 to 4294967295; got -1"),
         ((*ONE, "--train.task_axis=chunk:7"), "got 'chunk:7' with 16 tasks"),
-        ((*ONE, "--train.tasks_per_step=0"), "got 'vmap' with 0 tasks"),
+        ((*ONE, "--train.tasks_per_step=0"), "got 'auto' with 0 tasks"),
         ((*ONE, "--shots=0"), "--shots must be above 0 and finite; got 0"),
         ((*ONE, "--shots", "8", "5000"), "too few for 5000 shots"),
         ((*ONE, "--encoder.widths", "8", "-3"), "--encoder.widths must be above 0"),

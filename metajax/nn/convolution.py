@@ -142,7 +142,7 @@ _kernel_gradient.defvjp(
 def _form(form: Form) -> str:
     """What "auto" means here."""
     if form == "auto":
-        return "lax" if jax.default_backend() in ("gpu", "tpu") else "matmul"
+        return "lax" if jax.default_backend() == "tpu" else "matmul"
     return form
 
 
@@ -161,8 +161,8 @@ def convolve(
       strides: one per spatial axis.
       padding: "SAME" (``ceil(n / stride)`` positions) or "VALID" (no padding).
       form: "matmul": patches times kernel, differentiable in reverse mode only, at any order.
-        "lax": `jax.lax.conv_general_dilated`. "auto": "matmul" on CPUs, else "lax", as measured
-        by ``scripts/benchmark.py``.
+        "lax": `jax.lax.conv_general_dilated`. "auto": "matmul" on CPUs and GPUs, as measured by
+        ``scripts/benchmark.py --what=layouts``; "lax" on TPUs, where nothing was measured.
 
     Returns:
       (N, *out, O).
