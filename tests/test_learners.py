@@ -10,20 +10,14 @@ import pytest
 from worlds import PADDED, ROWS, SPECS, blobs, episode, key
 
 from metajax.evaluation import evaluate
-from metajax.learners import LEARNERS
+from metajax.learners import LEARNERS, METHODS
 from metajax.losses import loss
 from metajax.nn import MLP, Identity
 from metajax.training import fit
 from metajax.types import TaskSpec
 
-CASES = [
-    (name, kind)
-    for name in LEARNERS
-    for kind in SPECS
-    if not (name == "protonet" and kind != "multiclass")
-]
-# fomaml and reptile follow a direction that is by definition not the gradient of their loss.
-EXACT = [case for case in CASES if case[0] not in ("fomaml", "reptile", "scratch")]
+CASES = [(name, kind) for name, method in METHODS.items() for kind in method.kinds]
+EXACT = [case for case in CASES if METHODS[case[0]].exact]
 SMALL = {"scratch": {"inner_steps": 5}, "finetune": {"inner_steps": 5}}
 
 
@@ -143,15 +137,19 @@ def test_learns_and_does_not_recompile(name):
         assert scores["accuracy"].mean() > 0.6, scores["accuracy"].mean()
 
 
-@pytest.mark.parametrize("kind", ["multilabel", "regression"])
-def test_protonet_refuses_what_it_is_not_defined_for(kind):
-    with pytest.raises(ValueError, match=f"protonet is defined for multiclass tasks; got {kind}"):
-        LEARNERS["protonet"](SPECS[kind], MLP((8,)))
+REFUSED = [(n, k) for n, method in METHODS.items() for k in SPECS if k not in method.kinds]
 
 
-def test_a_linear_head_refuses_a_predictive_variance():
-    with pytest.raises(ValueError, match="variance"):
-        LEARNERS["maml"](TaskSpec(1, "regression", variance=True), MLP((8,)))
+@pytest.mark.parametrize("name,kind", REFUSED)
+def test_learners_refuse_what_they_are_not_defined_for(name, kind):
+    with pytest.raises(ValueError, match=f"{name} is defined for .* tasks; got {kind}"):
+        LEARNERS[name](SPECS[kind], MLP((8,)))
+
+
+@pytest.mark.parametrize("name", [n for n, method in METHODS.items() if not method.variance])
+def test_learners_without_a_predictive_variance_refuse_to_give_one(name):
+    with pytest.raises(ValueError, match="variance|regression"):
+        LEARNERS[name](TaskSpec(1, "regression", variance=True), MLP((8,)))
 
 
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name != "scratch"])

@@ -1,38 +1,42 @@
 """The learners, one file a method, and the registry (floor 3).
 
-Every entry is ``(spec, encoder, **hyper) -> Learner``; a new method is a file and a line here.
+A new method is a file with its constructor and its `METHODS`, and a line here.
 """
 
 from collections.abc import Callable
 
-from metajax.learners.anil import anil
-from metajax.learners.finetune import finetune
-from metajax.learners.linear_probe import linear_probe
-from metajax.learners.maml import fomaml, maml
-from metajax.learners.meta_sgd import meta_sgd
-from metajax.learners.pooled import pooled
-from metajax.learners.protonet import protonet
-from metajax.learners.reptile import reptile
-from metajax.learners.ridge import ridge
-from metajax.learners.scratch import scratch
+from metajax.learners import (
+    anil,
+    finetune,
+    linear_probe,
+    maml,
+    meta_sgd,
+    pooled,
+    protonet,
+    reptile,
+    ridge,
+    scratch,
+)
+from metajax.learners.method import Method
 from metajax.types import Learner
 
-LEARNERS: dict[str, Callable[..., Learner]] = {
-    "maml": maml,
-    "fomaml": fomaml,
-    "anil": anil,
-    "meta_sgd": meta_sgd,
-    "reptile": reptile,
-    "protonet": protonet,
-    "ridge": ridge,
-    "scratch": scratch,
-    "finetune": finetune,
-    "linear_probe": linear_probe,
-    "pooled": pooled,
-}
+_FILES = (
+    maml,
+    anil,
+    meta_sgd,
+    reptile,
+    protonet,
+    ridge,
+    # What meta-learning must beat.
+    scratch,
+    finetune,
+    linear_probe,
+    pooled,
+)
 
-# Those that do not meta-learn: what meta-learning must beat.
-BASELINES: tuple[str, ...] = ("scratch", "finetune", "linear_probe", "pooled")
+METHODS: dict[str, Method] = {one.name: one for file in _FILES for one in file.METHODS}
+LEARNERS: dict[str, Callable[..., Learner]] = {name: one.build for name, one in METHODS.items()}
+BASELINES: tuple[str, ...] = tuple(n for n, one in METHODS.items() if one.pillar == "baseline")
 META_LEARNERS: tuple[str, ...] = tuple(name for name in LEARNERS if name not in BASELINES)
 
-__all__ = ["BASELINES", "LEARNERS", "META_LEARNERS", *LEARNERS]
+__all__ = ["BASELINES", "LEARNERS", "METHODS", "META_LEARNERS", "Method"]

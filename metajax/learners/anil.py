@@ -12,6 +12,7 @@ import optax
 
 from metajax.inner import descend
 from metajax.learners.common import from_adaptation, network
+from metajax.learners.method import Method
 from metajax.losses import loss
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
 
@@ -44,3 +45,15 @@ def anil(
         return net.head(adapted, net.features(params["body"], x))
 
     return from_adaptation(spec, init, adapt, predict)
+
+
+METHODS = (
+    Method(
+        anil,
+        pillar="gradient",
+        adapts="the linear head",
+        cost="3S + 3Q",
+        memory="K heads",
+        reference="Raghu, Raghu, Bengio, Vinyals 2020, https://arxiv.org/abs/1909.09157",
+    ),
+)

@@ -91,11 +91,19 @@ def pretrained(spec: TaskSpec, net: Network, adapt: Callable, predict: Callable)
     return Learner(init, adapt, predict, meta_loss)
 
 
-def require(name: str, spec: TaskSpec, *kinds: str) -> None:
-    """Refuses a task kind that a learner is not defined for.
+def require(name: str, spec: TaskSpec, *kinds: str, variance: bool = False) -> None:
+    """Refuses a specification that a learner is not defined for.
+
+    Args:
+      name: the learner's.
+      spec: the task specification.
+      *kinds: the task kinds that it is defined for; none: all.
+      variance: whether it gives a predictive variance.
 
     Raises:
-      ValueError: naming the learner, the kind given and the kinds possible.
+      ValueError: naming the learner, what was asked and what is possible.
     """
-    if spec.kind not in kinds:
+    if kinds and spec.kind not in kinds:
         raise ValueError(f"{name} is defined for {' and '.join(kinds)} tasks; got {spec.kind}")
+    if spec.variance and not variance:
+        raise ValueError(f"{name} gives no predictive variance; use TaskSpec(variance=False)")

@@ -13,6 +13,7 @@ import optax
 
 from metajax.inner import descend
 from metajax.learners.common import network, pretrained
+from metajax.learners.method import Method
 from metajax.losses import loss
 from metajax.types import Examples, Learner, PyTree, TaskSpec
 
@@ -40,3 +41,15 @@ def finetune(
         return net.apply(adapted, x)
 
     return pretrained(spec, net, adapt, predict)
+
+
+METHODS = (
+    Method(
+        finetune,
+        pillar="baseline",
+        adapts="all weights",
+        cost="3S + 3Q",
+        reference="Chen, Liu, Kira, Wang, Huang 2019, https://arxiv.org/abs/1904.04232",
+        differs="no cosine head",
+    ),
+)

@@ -13,6 +13,7 @@ import optax
 
 from metajax.inner import descend
 from metajax.learners.common import network, pretrained
+from metajax.learners.method import Method
 from metajax.losses import loss
 from metajax.types import Examples, Learner, PyTree, TaskSpec
 
@@ -50,3 +51,15 @@ def linear_probe(
         return net.head(adapted, net.features(params["body"], x))
 
     return pretrained(spec, net, adapt, predict)
+
+
+METHODS = (
+    Method(
+        linear_probe,
+        pillar="baseline",
+        adapts="a new linear head",
+        cost="3S + 3Q",
+        reference="Chen, Liu, Kira, Wang, Huang 2019, https://arxiv.org/abs/1904.04232",
+        differs="the head is fitted by Adam with an L2 penalty",
+    ),
+)

@@ -15,6 +15,7 @@ import optax
 
 from metajax.inner import descend
 from metajax.learners.common import from_adaptation, network
+from metajax.learners.method import Method
 from metajax.losses import loss
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
 
@@ -68,3 +69,25 @@ def fomaml(
     return maml(
         spec, encoder, inner_lr=inner_lr, inner_steps=inner_steps, first_order=True, remat=remat
     )
+
+
+METHODS = (
+    Method(
+        maml,
+        pillar="gradient",
+        adapts="all weights",
+        cost="3KS + 3Q + 4KS (second order)",
+        memory="the activations of K inner steps (of one with remat)",
+        reference="Finn, Abbeel, Levine 2017, https://arxiv.org/abs/1703.03400",
+        differs="inner loss is a mean over rows, not a sum",
+    ),
+    Method(
+        fomaml,
+        pillar="gradient",
+        adapts="all weights",
+        cost="3KS + 3Q",
+        exact=False,
+        reference="Finn, Abbeel, Levine 2017, section 5.2, https://arxiv.org/abs/1703.03400",
+        differs="inner loss is a mean over rows, not a sum",
+    ),
+)

@@ -15,6 +15,7 @@ import optax
 
 from metajax.inner import descend
 from metajax.learners.common import from_adaptation, network
+from metajax.learners.method import Method
 from metajax.losses import loss
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
 
@@ -49,3 +50,16 @@ def meta_sgd(
         return net.apply(adapted, x)
 
     return from_adaptation(spec, init, adapt, predict)
+
+
+METHODS = (
+    Method(
+        meta_sgd,
+        pillar="gradient",
+        adapts="all weights, at a learned rate for each",
+        cost="3KS + 3Q + 4KS (second order)",
+        memory="the activations of K inner steps",
+        reference="Li, Zhou, Chen, Li 2017, https://arxiv.org/abs/1707.09835",
+        differs="rates start at one value; more than one inner step is allowed",
+    ),
+)

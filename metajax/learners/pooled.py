@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 
 from metajax.learners.common import network, pretrained
+from metajax.learners.method import Method
 from metajax.types import Examples, Learner, PyTree, TaskSpec
 
 
@@ -29,3 +30,14 @@ def pooled(spec: TaskSpec, encoder: nn.Module) -> Learner:
         return net.apply(params, x)
 
     return pretrained(spec, net, adapt, predict)
+
+
+METHODS = (
+    Method(
+        pooled,
+        pillar="baseline",
+        adapts="nothing",
+        cost="3S + 3Q",
+        reference="training on pooled rows; no target labels are used",
+    ),
+)

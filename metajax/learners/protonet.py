@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from metajax.learners.common import from_adaptation, require
+from metajax.learners.method import Method
 from metajax.losses import ABSENT
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
 
@@ -43,3 +44,15 @@ def protonet(spec: TaskSpec, encoder: nn.Module) -> Learner:
         return jnp.where(sizes > 0, -(gaps**2).sum(-1), ABSENT)
 
     return from_adaptation(spec, init, adapt, predict)
+
+
+METHODS = (
+    Method(
+        protonet,
+        pillar="metric",
+        adapts="a mean per class",
+        cost="3S + 3Q",
+        kinds=("multiclass",),
+        reference="Snell, Swersky, Zemel 2017, https://arxiv.org/abs/1703.05175",
+    ),
+)

@@ -16,6 +16,7 @@ import optax
 
 from metajax.inner import descend
 from metajax.learners.common import joined, network
+from metajax.learners.method import Method
 from metajax.losses import loss
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
 
@@ -57,3 +58,16 @@ def reptile(
         return surrogate, {"loss": loss(spec, net.apply(phi, rows.x), rows)}
 
     return Learner(init, adapt, predict, meta_loss)
+
+
+METHODS = (
+    Method(
+        reptile,
+        pillar="gradient",
+        adapts="all weights",
+        cost="3K(S + Q)",
+        exact=False,
+        reference="Nichol, Achiam, Schulman 2018, https://arxiv.org/abs/1803.02999",
+        differs="full-batch gradient descent inside, any outer optimiser",
+    ),
+)

@@ -17,7 +17,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metajax.learners.common import from_adaptation
+from metajax.learners.common import from_adaptation, require
+from metajax.learners.method import Method
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
 
 
@@ -30,6 +31,7 @@ def ridge(spec: TaskSpec, encoder: nn.Module, *, l2: float = 1.0, bias: bool = T
       l2: where the learned regularisation starts, above 0, on the scale of a sum over rows.
       bias: append a constant feature (it is regularised like the others).
     """
+    require("ridge", spec)
 
     def encode(params: PyTree, x: PyTree) -> jax.Array:
         z = encoder.apply(params["body"], x)
@@ -68,3 +70,16 @@ def ridge(spec: TaskSpec, encoder: nn.Module, *, l2: float = 1.0, bias: bool = T
         return params["scale"] * outputs + params["shift"]
 
     return from_adaptation(spec, init, adapt, predict)
+
+
+METHODS = (
+    Method(
+        ridge,
+        pillar="metric",
+        adapts="a linear head, in closed form",
+        cost="3S + 3Q",
+        memory="a Gram matrix",
+        reference="Bertinetto, Henriques, Torr, Vedaldi 2019, https://arxiv.org/abs/1805.08136",
+        differs="l2 is learned; one solve per output where labels are missing",
+    ),
+)

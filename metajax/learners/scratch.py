@@ -12,6 +12,7 @@ import optax
 
 from metajax.inner import descend
 from metajax.learners.common import network
+from metajax.learners.method import Method
 from metajax.losses import loss
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
 
@@ -46,3 +47,15 @@ def scratch(
         return jnp.float32(0), {"loss": jnp.float32(0)}
 
     return Learner(init, adapt, predict, meta_loss)
+
+
+METHODS = (
+    Method(
+        scratch,
+        pillar="baseline",
+        adapts="all weights, from a random start",
+        cost="0",
+        exact=False,
+        reference="training on the support alone",
+    ),
+)
