@@ -49,5 +49,12 @@ def descend(
         return (optax.apply_updates(params, updates), state), value
 
     body = jax.checkpoint(step, prevent_cse=False) if remat else step
-    (end, _), losses = jax.lax.scan(body, (start, optimizer.init(start)), jnp.arange(steps))
+    carry = start, optimizer.init(start)
+    if steps == 1:
+        # No loop: all tasks start from the same weights, and without a loop the rows of all go
+        # through the network together under `vmap`. (To take the first of more steps out of the
+        # loop gains little, and doubles what is compiled.)
+        (end, _), value = body(carry, jnp.int32(0))
+        return end, value[None]
+    (end, _), losses = jax.lax.scan(body, carry, jnp.arange(steps))
     return end, losses

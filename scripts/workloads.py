@@ -74,7 +74,8 @@ def build(workload: Workload, **encoder: Any) -> Learner:
 def _pick(data: Episode, key: jax.Array, task: jax.Array | None = None) -> Episode:
     """One of the episodes at hand; a module-level function, so that programs are re-used."""
     count = data.support.y.shape[0]
-    task = jax.random.randint(key, (), 0, count) if task is None else task
+    if task is None:  # the bits of a key are as good as random ones
+        task = (jax.random.key_data(key)[0] % count).astype(jnp.int32)
     return jax.tree.map(lambda leaf: leaf[task], data)
 
 
