@@ -156,7 +156,7 @@ def _sum_at_once(tree: PyTree, axis: str) -> PyTree:
     """Sums over devices with one exchange a dtype: on CPUs each takes as long as a small step."""
     leaves, structure = jax.tree.flatten(tree)
     summed = list(leaves)
-    for dtype in {leaf.dtype for leaf in leaves}:
+    for dtype in sorted({leaf.dtype for leaf in leaves}, key=str):  # as on all other processes
         places = [i for i, leaf in enumerate(leaves) if leaf.dtype == dtype]
         vector, unravel = ravel_pytree([leaves[i] for i in places])
         for i, leaf in zip(places, unravel(jax.lax.psum(vector, axis)), strict=True):

@@ -5,6 +5,7 @@
     python scripts/benchmark.py --what=layouts           task axes, convolution forms, precisions
     python scripts/benchmark.py --what=curves            inner steps 1-64, tasks 1-1024
     python scripts/benchmark.py --what=fused             seeds in one program against one by one
+    python scripts/benchmark.py --what=real --data-dir=DIR    real Omniglot against random images
 
 Every time is a median of rounds through `metajax.training.fit`, compilation apart. Ratios are
 medians of interleaved pairs, with their quartiles. Writes results/speed/<what>-<device>.csv, one
@@ -41,13 +42,15 @@ from workloads import (
     meta_gradient,
 )
 
-from metajax import commands, layout, records, training
+from metajax import commands, layout, records, suites, training
 from metajax.learners import LEARNERS
 from metajax.nn import MLP
+from metajax.suites import Entry
+from metajax.tasks.decoding import strokes
 from metajax.trials import fit_many
 from metajax.types import TaskSpec
 
-What = Literal["workloads", "layouts", "curves", "fused"]
+What = Literal["workloads", "layouts", "curves", "fused", "real"]
 PARITY = 1e-8  # the largest difference of meta-gradients in float64, relative to the largest entry
 
 
@@ -69,6 +72,8 @@ class Flags:
     """Also time the plain form: vmap over tasks, lax.conv, one outer step a call."""
     devices: int = 0
     """CPU devices the tasks are split over; 0: one per core."""
+    data_dir: str | None = None
+    """Folder of the real data (real only; default: METAJAX_DATA)."""
     results: str = "results"
     """Where the table goes, in its folder speed/."""
 
@@ -234,13 +239,18 @@ def curves(flags: Flags) -> Iterator[dict[str, Any]]:
     for name, axis in (("sinusoid-25", "auto"), ("omniglot-1-step", "auto")):
         base = WORKLOADS[name]
         most = 64 if base.model == "conv4" else 1024
-        changes = [{"inner_steps": n} for n in (1, 2, 4, 8, 16, 32, 64)]
+        changes = [
+            {"inner_steps": n, "remat": remat}
+            for n in (1, 2, 4, 8, 16, 32, 64)
+            for remat in (False, True)
+        ]
         changes += [{"tasks": n} for n in (1, 4, 16, 64, 256, 1024) if n <= most]
         for change in changes:
             small = {"tasks": 2} if base.model == "conv4" and "tasks" not in change else {}
             workload = dataclasses.replace(base, steps=1, **small | change)
             trainer = Trainer(workload, task_axis=axis, mesh=split_over(workload.tasks))
             row = {"workload": name, "tasks": workload.tasks, "inner_steps": workload.inner_steps}
+            row["remat"] = workload.remat
             row |= trainer.compiled()
             trainer.round()
             row["ms"] = 1e3 * float(np.median([trainer.round() for _ in range(flags.rounds)]))
@@ -294,8 +304,33 @@ def fused(flags: Flags) -> Iterator[dict[str, Any]]:
         yield shown(row)
 
 
+def real(flags: Flags) -> Iterator[dict[str, Any]]:
+    """Training on Omniglot's drawings, sampled and decoded as in a run, against random images."""
+    for name, shots in (("omniglot-1-step", 1), ("omniglot-5-steps", 1), ("protonet-5w5s", 5)):
+        if flags.only and name not in flags.only:
+            continue
+        workload = WORKLOADS[name]
+        entry = Entry(
+            "omniglot", name="omniglot_5way", shots=(shots,), how="classes", queries=15,
+            by_task=False, prepare=strokes,
+        )  # fmt: skip
+        source = suites.build((entry,), entry.name, (shots,), flags.data_dir).folds[0].train
+        mesh = split_over(workload.tasks)
+        sources = {"random": None, "drawings": source}
+        trainers = {n: Trainer(workload, steps=3, mesh=mesh, source=s) for n, s in sources.items()}
+        for trainer in trainers.values():
+            trainer.round()
+        times = [[one.round() for one in trainers.values()] for _ in range(flags.rounds)]
+        mine, theirs = np.array(times).T
+        ratio = quartiles(mine / theirs)
+        row = {"workload": name, "tasks": workload.tasks, "random_ms": 1e3 * np.median(mine)}
+        row |= {"drawings_ms": 1e3 * np.median(theirs), "speed": ratio[0]}
+        yield shown(row | {"speed_low": ratio[1], "speed_high": ratio[2]})
+
+
 MEASURES: dict[str, Callable[[Flags], Iterator[dict[str, Any]]]] = {
     "workloads": workloads, "layouts": layouts, "curves": curves, "fused": fused,
+    "real": real,
 }  # fmt: skip
 
 

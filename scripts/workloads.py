@@ -34,6 +34,7 @@ class Workload:
     inputs: tuple[int, ...]
     inner_steps: int = 1
     inner_lr: float = 0.01
+    remat: bool = False
     widths: tuple[int, ...] = (64,) * 4
     pool: bool = False
     steps: int = 1  # outer steps of a compiled call
@@ -67,7 +68,8 @@ def build(workload: Workload, **encoder: Any) -> Learner:
         network = Conv4(workload.widths[0], workload.pool, "batch", **encoder)
     options = {}
     if workload.learner == "maml":
-        options = {"inner_lr": workload.inner_lr, "inner_steps": workload.inner_steps}
+        names = ("inner_lr", "inner_steps", "remat")
+        options = {name: getattr(workload, name) for name in names}
     return LEARNERS[workload.learner](spec, network, **options)
 
 
@@ -102,10 +104,10 @@ class Trainer:
 
     def __init__(
         self, workload: Workload, *, task_axis: str = "auto", steps: int = 0,
-        mesh: Mesh | None = None, **encoder: Any,
+        mesh: Mesh | None = None, source: TaskSource | None = None, **encoder: Any,
     ):  # fmt: skip
         self.workload, self.steps = workload, steps or workload.steps
-        self.learner, self.source = build(workload, **encoder), episodes(workload)
+        self.learner, self.source = build(workload, **encoder), source or episodes(workload)
         self.optimizer, self.task_axis, self.mesh = optax.adam(1e-3), task_axis, mesh
         self.state = None
 
