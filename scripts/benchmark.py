@@ -5,7 +5,8 @@
     python scripts/benchmark.py --what=layouts           task axes, convolution forms, precisions
     python scripts/benchmark.py --what=curves            inner steps 1-64, tasks 1-1024
     python scripts/benchmark.py --what=fused             seeds in one program against one by one
-    python scripts/benchmark.py --what=real --data-dir=DIR    real Omniglot against random images
+    python scripts/benchmark.py --what=processes         the same, every training a process
+    python scripts/benchmark.py --what=real --data-dir=DIR  real Omniglot against random images
 
 Every time is a median of rounds through `metajax.training.fit`, compilation apart. Ratios are
 medians of interleaved pairs, with their quartiles. Writes results/speed/<what>-<device>.csv, one
@@ -18,6 +19,7 @@ import dataclasses
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,7 +52,7 @@ from metajax.tasks.decoding import strokes
 from metajax.trials import fit_many
 from metajax.types import TaskSpec
 
-What = Literal["workloads", "layouts", "curves", "fused", "real"]
+What = Literal["workloads", "layouts", "curves", "fused", "processes", "real"]
 PARITY = 1e-8  # the largest difference of meta-gradients in float64, relative to the largest entry
 
 
@@ -304,6 +306,45 @@ def fused(flags: Flags) -> Iterator[dict[str, Any]]:
         yield shown(row)
 
 
+def _train_seeds(seeds: range, steps: int, cache: str) -> None:
+    """What one process does: start, compile (or find it compiled), train these seeds together."""
+    jax.config.update("jax_enable_compilation_cache", True)
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    layout.use_cpu_devices()
+    workload = WORKLOADS["sinusoid-25"]
+    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    hypers = {"inner_lr": jnp.full(len(seeds), workload.inner_lr)}
+    mesh = layout.device_mesh(len(seeds)) if len(seeds) > 1 else None
+    states = fit_many(
+        _trial, episodes(workload), hypers, keys, steps=steps, mesh=mesh, steps_per_call=1000,
+        tasks_per_step=workload.tasks,
+    )  # fmt: skip
+    jax.block_until_ready(states)
+
+
+def processes(flags: Flags) -> Iterator[dict[str, Any]]:
+    """16 seeds as a user starts them: one process for all, against a process for each in turn."""
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as cache:
+
+        def timed(seeds: range, steps: int) -> float:
+            began = time.perf_counter()
+            process = context.Process(target=_train_seeds, args=(seeds, steps, cache))
+            process.start()
+            process.join()
+            if process.exitcode:
+                raise RuntimeError(f"a training process ended with exit code {process.exitcode}")
+            return time.perf_counter() - began
+
+        timed(range(16), 1), timed(range(1), 1)  # fills the compilation cache for both
+        for steps in (1_000, 10_000):
+            fused_s = timed(range(16), steps)
+            alone_s = sum(timed(range(seed, seed + 1), steps) for seed in range(16))
+            row = {"seeds": 16, "outer_steps": steps, "one_process_s": fused_s}
+            yield shown(row | {"sixteen_processes_s": alone_s, "ratio": alone_s / fused_s})
+
+
 def real(flags: Flags) -> Iterator[dict[str, Any]]:
     """Training on Omniglot's drawings, sampled and decoded as in a run, against random images."""
     for name, shots in (("omniglot-1-step", 1), ("omniglot-5-steps", 1), ("protonet-5w5s", 5)):
@@ -330,7 +371,7 @@ def real(flags: Flags) -> Iterator[dict[str, Any]]:
 
 MEASURES: dict[str, Callable[[Flags], Iterator[dict[str, Any]]]] = {
     "workloads": workloads, "layouts": layouts, "curves": curves, "fused": fused,
-    "real": real,
+    "processes": processes, "real": real,
 }  # fmt: skip
 
 
