@@ -19,7 +19,8 @@ def descend(
     *,
     first_order: bool = False,
     remat: bool = False,
-) -> tuple[PyTree, jax.Array]:
+    watch: Callable[[PyTree], PyTree] | None = None,
+) -> tuple[PyTree, PyTree]:
     """Follows the gradient of a loss for a fixed number of steps, differentiably.
 
     Args:
@@ -30,9 +31,11 @@ def descend(
       first_order: treat the inner gradients as constants (FOMAML, Finn et al. 2017, section 5.2).
       remat: recompute each step in the backward pass: memory constant in the steps, one more
         forward pass.
+      watch: what to compute from the parameters after each step, differentiably too.
 
     Returns:
-      The parameters after the last step, and the (steps,) losses before each step.
+      The parameters after the last step, and the (steps,) losses before each step or, stacked,
+      what `watch` gave after each.
 
     Raises:
       ValueError: for a negative number of steps.
@@ -46,8 +49,9 @@ def descend(
         if first_order:
             grads = jax.lax.stop_gradient(grads)
         updates, state = optimizer.update(grads, state, params)
-        return (optax.apply_updates(params, updates), state), value
+        params = optax.apply_updates(params, updates)
+        return (params, state), value if watch is None else watch(params)
 
     body = jax.checkpoint(step, prevent_cse=False) if remat else step
-    (end, _), losses = jax.lax.scan(body, (start, optimizer.init(start)), jnp.arange(steps))
-    return end, losses
+    (end, _), seen = jax.lax.scan(body, (start, optimizer.init(start)), jnp.arange(steps))
+    return end, seen

@@ -10,6 +10,7 @@ from metajax.learners import (
     finetune,
     linear_probe,
     maml,
+    maml_plus,
     meta_sgd,
     pooled,
     protonet,
@@ -22,6 +23,7 @@ from metajax.types import Learner
 
 _FILES = (
     maml,
+    maml_plus,
     anil,
     meta_sgd,
     reptile,
