@@ -27,7 +27,7 @@ def maml(
     inner_steps: int = 5,
     inner_optimizer: str = "sgd",
     first_order: bool = False,
-    remat: bool = False,
+    remat: bool | None = None,
 ) -> Learner:
     """Builds MAML; params and adapted are the network's weights.
 
@@ -39,7 +39,8 @@ def maml(
       inner_optimizer: "sgd", "momentum", "adam" or "adam0", see `optimizer_named`; its state starts
         afresh in every task, and the meta-gradient goes through it.
       first_order: drop second derivatives (FOMAML).
-      remat: recompute the inner steps in the backward pass to save memory.
+      remat: recompute the inner steps in the backward pass to save memory; None: if they are many
+        (`metajax.inner.REMAT_STEPS`).
 
     Raises:
       ValueError: for an unknown inner optimiser.
@@ -61,8 +62,12 @@ def fomaml(
     *,
     inner_lr: float = 0.1,
     inner_steps: int = 5,
+<<<<<<< HEAD
     inner_optimizer: str = "sgd",
     remat: bool = False,
+=======
+    remat: bool | None = None,
+>>>>>>> main
 ) -> Learner:
     """Builds first-order MAML: `maml` whose inner gradients are constants of the meta-gradient."""
     options = {"inner_optimizer": inner_optimizer, "first_order": True, "remat": remat}
