@@ -105,7 +105,7 @@ def learned_descent(
     inner_steps: int,
     *,
     first_order: bool = False,
-    remat: bool = False,
+    remat: bool | None = None,
 ) -> Learner:
     """MAML whose inner step has parameters of its own, learned with the initialisation.
 

@@ -62,12 +62,8 @@ def fomaml(
     *,
     inner_lr: float = 0.1,
     inner_steps: int = 5,
-<<<<<<< HEAD
     inner_optimizer: str = "sgd",
-    remat: bool = False,
-=======
     remat: bool | None = None,
->>>>>>> main
 ) -> Learner:
     """Builds first-order MAML: `maml` whose inner gradients are constants of the meta-gradient."""
     options = {"inner_optimizer": inner_optimizer, "first_order": True, "remat": remat}

@@ -33,7 +33,7 @@ def maml_plus(
     inner_steps: int = 5,
     multi_step: float | None = 0.1,
     first_order: bool = False,
-    remat: bool = False,
+    remat: bool | None = None,
 ) -> Learner:
     """Builds MAML++; params are ``{"net": weights, "rate": (inner_steps, tensors)}``.
 
@@ -45,7 +45,7 @@ def maml_plus(
       multi_step: weight of the query losses before the last step, 0 to 1: 1 weighs all steps alike
         (the authors' first epoch), 0 the last one only. None: likewise, without computing others.
       first_order: drop second derivatives.
-      remat: recompute the inner steps in the backward pass to save memory.
+      remat: recompute the inner steps in the backward pass to save memory; None: if they are many.
     """
     net = network(spec, encoder)
     options = {"first_order": first_order, "remat": remat}
