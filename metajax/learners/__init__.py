@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from metajax.learners import (
     anil,
+    cavia,
     finetune,
     linear_probe,
     maml,
@@ -25,6 +26,7 @@ _FILES = (
     maml,
     maml_plus,
     anil,
+    cavia,
     meta_sgd,
     reptile,
     protonet,
