@@ -9,6 +9,7 @@ from metajax.learners import (
     anil,
     cavia,
     finetune,
+    imaml,
     linear_probe,
     maml,
     maml_plus,
@@ -29,6 +30,7 @@ _FILES = (
     cavia,
     meta_sgd,
     reptile,
+    imaml,
     protonet,
     ridge,
     # What meta-learning must beat.
