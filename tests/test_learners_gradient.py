@@ -1,7 +1,9 @@
 """Closed forms and identities of the gradient-based learners."""
 
+import functools
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from worlds import SPECS, episode, key, quick_jit
 from metajax.inner import conjugate_gradient, descend, implicit, neumann
 from metajax.learners import LEARNERS
 from metajax.losses import loss
-from metajax.nn import MLP, Identity
+from metajax.nn import MLP, Conv, Identity
 
 SPEC = SPECS["regression"]
 ENCODER = MLP((5,), activation=jnp.tanh)
@@ -399,3 +401,109 @@ def test_imaml_takes_its_numbers_traced_and_images_as_bytes(solver):
 def test_imaml_refuses_an_unknown_solver():
     with pytest.raises(ValueError, match="one of cg, neumann, authors; got 'qr'"):
         LEARNERS["imaml"](SPEC, ENCODER, solver="qr")
+
+
+# Meta-Curvature ------------------------------------------------------------------------------
+
+
+class Convolutional(nn.Module):
+    """A convolution over four positions, its mean, and a normalisation."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.LayerNorm()(jnp.tanh(Conv(3, (2,))(x[..., None])).reshape(len(x), -1))
+
+
+def test_meta_curvature_starts_as_maml():
+    curved, params, one = setting("meta_curvature", Convolutional(), inner_steps=2)
+    maml = LEARNERS["maml"](SPEC, Convolutional(), inner_steps=2)
+    found, metrics = meta_gradient(curved)(params, one)
+    expected, same = meta_gradient(maml)(params["net"], one)
+    close(found["net"], expected, rtol=1e-4)
+    close(metrics, same)
+    # Bias, kernel; scale, bias; bias, kernel: every matrix is learned.
+    shapes = [[leaf.shape for leaf in leaves] for leaves in params["curvature"]]
+    assert shapes == [
+        [(3,)],
+        [(2, 2), (1, 1), (3, 3)],
+        [(12,)],
+        [(12,)],
+        [(2,)],
+        [(12, 12), (2, 2)],
+    ]
+    assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(found["curvature"]))
+
+
+def test_meta_curvature_is_a_kronecker_product_times_the_gradient():
+    curved, params, one = setting("meta_curvature", Convolutional(), inner_lr=0.3, inner_steps=1)
+    rng = np.random.default_rng(0)
+    params["curvature"] = jax.tree.map(
+        lambda leaf: leaf + jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype),
+        params["curvature"],
+    )
+    inner, _ = losses(SPEC, Convolutional(), one)
+    moved = curved.adapt(params, one.support, key())
+    grads = jax.tree.leaves(jax.grad(inner)(params["net"]))
+    start, end = jax.tree.leaves(params["net"]), jax.tree.leaves(moved)
+    for w, found, g, matrices in zip(start, end, grads, params["curvature"], strict=True):
+        if g.ndim == 1:
+            bent = matrices[0] * g
+        else:
+            bent = (functools.reduce(np.kron, matrices) @ np.asarray(g).ravel()).reshape(g.shape)
+        np.testing.assert_allclose(found, w - 0.3 * bent, rtol=1e-4, atol=1e-5)
+
+
+# Sharp-MAML ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("inner_rho", [None, 0.0])
+def test_sharp_maml_that_does_not_climb_is_maml(inner_rho, first_order):
+    hyper = {"inner_steps": 2, "first_order": first_order}
+    sharp, params, one = setting("sam_maml", rho=0.0, inner_rho=inner_rho, **hyper)
+    maml = LEARNERS["maml"](SPEC, ENCODER, **hyper)
+    close(meta_gradient(sharp)(params, one), meta_gradient(maml)(params, one), rtol=1e-4)
+
+
+def test_sharp_maml_on_a_linear_model_by_hand():
+    sharp, params, one = setting("sam_maml", Identity(), inner_lr=0.05, inner_steps=1, rho=0.3)
+    flat, unravel = jax.flatten_util.ravel_pytree(params)
+    inner, outer = (lambda w, f=f: f(unravel(w)) for f in losses(SPEC, Identity(), one))
+    shrink = jnp.eye(flat.size) - 0.05 * jax.hessian(inner)(flat)
+
+    def slope(theta):
+        return shrink @ jax.grad(outer)(theta - 0.05 * jax.grad(inner)(theta))
+
+    top = flat + 0.3 * slope(flat) / jnp.linalg.norm(slope(flat))
+    grads, metrics = meta_gradient(sharp)(params, one)
+    np.testing.assert_allclose(jax.flatten_util.ravel_pytree(grads)[0], slope(top), rtol=1e-4)
+    worst = outer(top - 0.05 * jax.grad(inner)(top))
+    np.testing.assert_allclose(metrics["loss"], worst, rtol=1e-5)
+    plain = LEARNERS["maml"](SPEC, Identity(), inner_lr=0.05, inner_steps=1)
+    assert worst > plain.meta_loss(params, one, key())[0]
+
+
+def test_the_inner_climb_of_sharp_maml_by_hand():
+    sharp, params, one = setting("sam_maml", inner_lr=0.05, inner_steps=2, rho=0.0, inner_rho=0.3)
+    flat, unravel = jax.flatten_util.ravel_pytree(params)
+    inner, outer = (lambda w, f=f: f(unravel(w)) for f in losses(SPEC, ENCODER, one))
+
+    def adapted(weights):
+        for _ in range(2):
+            grads = jax.grad(inner)(weights)
+            top = weights + 0.3 * grads / jnp.linalg.norm(grads)
+            weights = weights - 0.05 * jax.grad(inner)(top)
+        return weights
+
+    found = jax.flatten_util.ravel_pytree(sharp.adapt(params, one.support, key()))[0]
+    np.testing.assert_allclose(found, quick_jit(adapted)(flat), rtol=1e-4, atol=1e-6)
+    expected = quick_jit(jax.grad(lambda w: outer(adapted(w))))(flat)
+    grads = jax.flatten_util.ravel_pytree(meta_gradient(sharp)(params, one)[0])[0]
+    np.testing.assert_allclose(grads, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_sharp_maml_without_any_label_has_no_gradient_and_no_nan():
+    sharp, params, one = setting("sam_maml", inner_rho=0.1)
+    one = jax.tree.map(jnp.zeros_like, one)
+    for leaf in jax.tree.leaves(meta_gradient(sharp)(params, one)[0]):
+        np.testing.assert_array_equal(leaf, 0)

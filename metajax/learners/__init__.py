@@ -13,11 +13,13 @@ from metajax.learners import (
     linear_probe,
     maml,
     maml_plus,
+    meta_curvature,
     meta_sgd,
     pooled,
     protonet,
     reptile,
     ridge,
+    sam_maml,
     scratch,
 )
 from metajax.learners.method import Method
@@ -29,6 +31,8 @@ _FILES = (
     anil,
     cavia,
     meta_sgd,
+    meta_curvature,
+    sam_maml,
     reptile,
     imaml,
     protonet,
