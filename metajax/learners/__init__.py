@@ -7,14 +7,19 @@ from collections.abc import Callable
 
 from metajax.learners import (
     anil,
+    cavia,
     finetune,
+    imaml,
     linear_probe,
     maml,
+    maml_plus,
+    meta_curvature,
     meta_sgd,
     pooled,
     protonet,
     reptile,
     ridge,
+    sam_maml,
     scratch,
 )
 from metajax.learners.method import Method
@@ -22,9 +27,14 @@ from metajax.types import Learner
 
 _FILES = (
     maml,
+    maml_plus,
     anil,
+    cavia,
     meta_sgd,
+    meta_curvature,
+    sam_maml,
     reptile,
+    imaml,
     protonet,
     ridge,
     # What meta-learning must beat.
