@@ -7,15 +7,22 @@ from collections.abc import Callable
 
 from metajax.learners import (
     anil,
+    class_ratio,
     finetune,
+    hard_mining,
+    importance,
     linear_probe,
     maml,
     meta_sgd,
+    meta_weight_net,
     pooled,
     protonet,
     reptile,
+    reweight,
     ridge,
     scratch,
+    self_paced,
+    uniform,
 )
 from metajax.learners.method import Method
 from metajax.types import Learner
@@ -27,6 +34,14 @@ _FILES = (
     reptile,
     protonet,
     ridge,
+    # What weighs the rows of the support, by what their losses say.
+    uniform,
+    class_ratio,
+    hard_mining,
+    self_paced,
+    importance,
+    reweight,
+    meta_weight_net,
     # What meta-learning must beat.
     scratch,
     finetune,
