@@ -22,14 +22,17 @@ from metajax.benchmarks import (
     leave_one_task_out,
 )
 from metajax.config import METHODS, Encoder, Evaluate, Train
+from metajax.learners import METHODS as LEARNED
 from metajax.tasks.clinical import clinical_tables
 from metajax.types import Episode
 
 How = Literal["leave_one_out", "splits", "classes", "world"]
 POOLED_METHODS = ("pooled", "pooled_lr", "pooled_gradient_boosting", "pooled_lr_boosting")
-SHARED_METHODS = tuple(name for name in METHODS if name != "ridge_cv")
+# Learners that weigh rows are for wrong labels and imbalance: experiments/sample_reweighting.py.
+WEIGHING = tuple(name for name, one in LEARNED.items() if one.pillar == "sample")
+SHARED_METHODS = tuple(name for name in METHODS if name not in (*WEIGHING, "ridge_cv"))
 # Labels are names of the episode: nothing can be pooled.
-CLASS_METHODS = tuple(name for name in METHODS if name not in (*POOLED_METHODS, "ridge_cv"))
+CLASS_METHODS = tuple(name for name in SHARED_METHODS if name not in POOLED_METHODS)
 REGRESSION_METHODS = (
     "maml", "fomaml", "anil", "meta_sgd", "reptile", "ridge", "scratch", "finetune",
     "linear_probe", "pooled", "ridge_cv", "random_forest", "gradient_boosting",

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from worlds import key, quick_jit
+from worlds import key, quick_jit, trusting
 
 from metajax.evaluation import draw, predict
-from metajax.learners import LEARNERS
+from metajax.learners import LEARNERS, METHODS
 from metajax.nn import MLP, Identity
 from metajax.statistics import t_interval
 from metajax.tasks.linear_gaussian import bayes_predict, linear_gaussian
@@ -36,7 +36,7 @@ def stored(episodes):
         task = jax.random.randint(key, (), 0, len(data.query.y)) if task is None else task
         return jax.tree.map(lambda leaf: leaf[task], data)
 
-    return TaskSource(LINEAR.spec, jax.tree.map(jnp.asarray, episodes), sample)
+    return trusting(TaskSource(LINEAR.spec, jax.tree.map(jnp.asarray, episodes), sample))
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +87,15 @@ def test_ridge_reaches_the_bayes_risk_from_any_start(test_source, bayes):
         assert 0.15 < np.exp(found["log_l2"]) < 0.4
 
 
-@pytest.mark.parametrize("name", [name for name in LEARNERS if name != "protonet"])
+GRADIENT = ["maml", "fomaml", "anil", "reptile"]
+GRADIENT += [name for name, method in METHODS.items() if method.pillar == "sample"]
+REGRESSION = [name for name, method in METHODS.items() if "regression" in method.kinds]
+
+
+@pytest.mark.parametrize("name", REGRESSION)
 def test_nobody_beats_bayes(name, train_source, test_source, bayes):
     # On squared errors plain gradient steps of the default size diverge in some tasks.
-    hyper = {"inner_lr": 0.03} if name in ("maml", "fomaml", "anil", "reptile") else {}
+    hyper = {"inner_lr": 0.03} if name in GRADIENT else {}
     learner = LEARNERS[name](LINEAR.spec, MLP((8,), skip=True), **hyper)
     params = fit(
         learner, train_source, optax.adam(0.01), key(), steps=200, tasks_per_step=8,

@@ -33,7 +33,20 @@ def examples(rng, spec, rows, padded=0, dtype=np.float32):
         mask = np.ones_like(y)
     if padded:
         y[-padded:], mask[-padded:] = 0, 0
-    return Examples(*map(jnp.asarray, (x, y * mask, mask)), {"row": jnp.arange(rows)})
+    info = {"row": jnp.arange(rows), "trusted": jnp.ones(rows)}
+    return Examples(*map(jnp.asarray, (x, y * mask, mask)), info)
+
+
+def trusting(source):
+    """A source all of whose rows are marked as trusted."""
+
+    def mark(part):
+        return part._replace(info=dict(part.info or {}) | {"trusted": part.mask.max(-1)})
+
+    def sample(data, key, task=None):
+        return Episode(*map(mark, source.sample(data, key, task)))
+
+    return source._replace(sample=sample)
 
 
 def episode(spec, seed=0, dtype=np.float32):
@@ -65,7 +78,7 @@ def blobs(kind="multiclass"):
         centres = 3 * rng.normal(size=(20, FEATURES))
         labels = np.repeat(np.arange(20), 30)
         x = centres[labels] + 0.5 * rng.normal(size=(600, FEATURES))
-        return class_pool(x.astype(np.float32), labels, ways=3, shots=3, queries=5)
+        return trusting(class_pool(x.astype(np.float32), labels, ways=3, shots=3, queries=5))
     x = rng.normal(size=(600, FEATURES)).astype(np.float32)
     task = np.repeat(np.arange(12), 50)
     weights = np.array([2.0, -1.0, 0.5, 0.0]) + 0.1 * rng.normal(size=(12, FEATURES))
@@ -75,7 +88,7 @@ def blobs(kind="multiclass"):
     else:
         y = np.stack([signal > 0, signal < 0.5], -1).astype(np.float32)
         y[rng.uniform(size=y.shape) < 0.1] = np.nan
-    return task_pool(x, y, task, shots=8, queries=10, kind=kind)
+    return trusting(task_pool(x, y, task, shots=8, queries=10, kind=kind))
 
 
 def key(seed=0):

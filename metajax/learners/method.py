@@ -29,6 +29,7 @@ class Method:
       missing: learns from rows some of whose labels are missing.
       kinds: the task kinds it is defined for.
       variance: gives a predictive variance on regression tasks that ask for one.
+      needs: entries of the support's `info` without which it refuses.
     """
 
     build: Callable[..., Learner]
@@ -42,6 +43,7 @@ class Method:
     missing: bool = True
     kinds: tuple[Kind, ...] = KINDS
     variance: bool = False
+    needs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

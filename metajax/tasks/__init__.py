@@ -15,6 +15,7 @@ from metajax.tasks.decoding import (
     variants,
     within,
 )
+from metajax.tasks.difficulty import bandit, easy_first, loss_proportional, remembering
 from metajax.tasks.linear_gaussian import linear_gaussian
 from metajax.tasks.pools import task_pool
 from metajax.tasks.sampler import PoolData, choose
@@ -26,6 +27,7 @@ from metajax.types import TaskSource
 __all__ = [
     "PoolData",
     "TaskSource",
+    "bandit",
     "beats",
     "beats_signal",
     "bind",
@@ -33,11 +35,14 @@ __all__ = [
     "choose",
     "class_pool",
     "clinical_tables",
+    "easy_first",
     "features_by_support",
     "fingerprints",
     "images",
     "linear_gaussian",
+    "loss_proportional",
     "nucleotides",
+    "remembering",
     "select_by_support",
     "sinusoid",
     "standardise_by_support",
