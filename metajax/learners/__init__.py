@@ -8,11 +8,10 @@ from collections.abc import Callable
 from metajax.learners import (
     anil,
     cavia,
-    finetune,
-    imaml,
     class_ratio,
     finetune,
     hard_mining,
+    imaml,
     importance,
     linear_probe,
     maml,
