@@ -87,8 +87,7 @@ def test_ridge_reaches_the_bayes_risk_from_any_start(test_source, bayes):
         assert 0.15 < np.exp(found["log_l2"]) < 0.4
 
 
-GRADIENT = ["maml", "fomaml", "anil", "reptile"]
-GRADIENT += [name for name, method in METHODS.items() if method.pillar == "sample"]
+GRADIENT = [name for name, method in METHODS.items() if method.pillar in ("gradient", "sample")]
 REGRESSION = [name for name, method in METHODS.items() if "regression" in method.kinds]
 
 
