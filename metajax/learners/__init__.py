@@ -11,6 +11,7 @@ from metajax.learners import (
     linear_probe,
     maml,
     meta_sgd,
+    pfn,
     pooled,
     protonet,
     reptile,
@@ -27,6 +28,7 @@ _FILES = (
     reptile,
     protonet,
     ridge,
+    pfn,
     # What meta-learning must beat.
     scratch,
     finetune,

@@ -1,0 +1,119 @@
+"""The cells of a labelled table as tokens: attention over columns, then over rows."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from metajax.types import PyTree
+
+# Large enough to vanish in a softmax, small enough to stay finite in float32.
+HIDDEN = -1e9
+
+
+class CellTransformer(nn.Module):
+    """A network that reads a labelled table and fills in labels, in one pass and without training.
+
+    Every cell is a token, those of the labels too. In each block a token attends to the tokens of
+    its row, then to its column's tokens in the support rows, then passes a layer of its own; all
+    weights are shared by all cells of a sort. So no order of rows, columns or outputs has a
+    meaning, a new table may have any number of each, and a row that is not of the support is judged
+    alone. An output starts as the linear vote ``sum_f z_f r_f / sqrt(F)``, r_f being the column's
+    correlation with the output: the blocks learn what that lacks.
+
+    Attributes:
+      width: of the tokens, a multiple of `heads`.
+      blocks: number of blocks, 1 or more.
+      heads: of every attention.
+
+    Raises:
+      ValueError: if the heads do not divide the width.
+
+    Reference: Hollmann et al. 2025, "TabPFN v2", https://doi.org/10.1038/s41586-024-08328-6, for
+      attention over the columns and the rows of cells.
+    """
+
+    width: int = 32
+    blocks: int = 3
+    heads: int = 4
+
+    @nn.compact
+    def __call__(
+        self, x: dict[str, jax.Array], y: jax.Array, known: jax.Array, table: dict[str, PyTree]
+    ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
+        """Reads N rows of a table: its support, or others once the support was read.
+
+        Args:
+          x: over F columns, as `metajax.nn.SetEncoder` takes it.
+          y: (N, C) labels of moderate size, not looked at where they are not known.
+          known: (N, C) 1 where the label is known; 0 throughout in rows to be judged.
+          table: ``weight`` (S,) of the support rows, 0 where padded (a row of weight 2 counts as
+            two rows), ``present`` (C,) 1 for outputs that exist in the task, and ``memory``, what
+            the support left in every block; without it the rows are the support.
+
+        Returns:
+          (N, C, 2): scores, and free numbers for a spread, 0 at the start; and the memory.
+        """
+        if self.width % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide the width {self.width}")
+        feature = x["feature"] > 0
+        z = jnp.where(feature, x["z"], 0.0)
+        relevance = jnp.where(feature[..., None], x["relevance"], 0.0)
+        vote = (z[..., None] * relevance).sum(1) / jnp.sqrt(jnp.maximum(feature.sum(1), 1))[:, None]
+        size = jnp.broadcast_to(jnp.log1p(table["weight"].sum()), y.shape)
+        cells = [z, jnp.tanh(z), jnp.where(feature, x["missing"], 0.0), (relevance**2).sum(-1)]
+        labels = [jnp.where(known > 0, y, 0.0), known.astype(y.dtype), vote, size]
+        tokens = jnp.concatenate(
+            [self._dense(name)(jnp.stack(of, -1)) for name, of in zip("xy", (cells, labels))], 1
+        )  # (N, T, E), T = F + C
+        there = jnp.concatenate([feature, jnp.broadcast_to(table["present"] > 0, y.shape)], 1)
+        columns = jnp.where(there, 0.0, HIDDEN)[:, None, :].astype(y.dtype)
+        weight = table["weight"].astype(y.dtype)
+        rows = jnp.where(weight > 0, jnp.log(jnp.where(weight > 0, weight, 1.0)), HIDDEN)
+        memory = []
+        for i in range(self.blocks):
+            normed = nn.LayerNorm(name=f"columns_norm_{i}")(tokens)
+            parts = (self._split(f"columns_{part}_{i}", normed) for part in ("q", "k", "v"))
+            tokens += self._dense(f"columns_{i}", bias=0.0)(_attend(*parts, columns))
+            normed = nn.LayerNorm(name=f"rows_norm_{i}")(tokens).swapaxes(0, 1)
+            if "memory" in table:
+                memory.append(table["memory"][i])
+            else:
+                memory.append(tuple(self._split(f"rows_{p}_{i}", normed) for p in ("k", "v")))
+            seen = _attend(self._split(f"rows_q_{i}", normed), *memory[i], rows)
+            tokens += self._dense(f"rows_{i}", bias=0.0)(seen.swapaxes(0, 1))
+            hidden = nn.Dense(2 * self.width, name=f"up_{i}")(
+                nn.LayerNorm(name=f"norm_{i}")(tokens)
+            )
+            tokens += self._dense(f"down_{i}", bias=0.0)(nn.gelu(hidden))
+        last = nn.LayerNorm(name="norm")(tokens[:, feature.shape[1] :])
+        shift, gain, spread = jnp.moveaxis(
+            nn.Dense(3, kernel_init=nn.initializers.zeros, name="last")(last), -1, 0
+        )
+        score = shift + jnp.logaddexp(gain + jnp.log(jnp.e - 1), 0.0) * vote
+        return jnp.stack([score, spread], -1), memory
+
+    def _dense(self, name: str, bias: float = 1.0) -> nn.Dense:
+        """A layer to the tokens' width; biases away from 0 keep tokens so, which are normalised."""
+        return nn.Dense(self.width, bias_init=nn.initializers.normal(bias), name=name)
+
+    def _split(self, name: str, tokens: jax.Array) -> jax.Array:
+        """Queries, keys or values (..., heads, width / heads)."""
+        return nn.DenseGeneral((self.heads, self.width // self.heads), name=name)(tokens)
+
+
+def _attend(query: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array) -> jax.Array:
+    """Attention over the last but two axes; 0 where every key is hidden.
+
+    Args:
+      query: (..., N, heads, E).
+      keys: (..., M, heads, E).
+      values: (..., M, heads, E).
+      bias: (M,) or (..., 1, M), added to the scores: the logarithm of the key's weight.
+    """
+    scores = jnp.einsum("...nhe,...mhe->...hnm", query, keys) * query.shape[-1] ** -0.5
+    share = jax.nn.softmax(scores + jnp.expand_dims(bias, -3 if bias.ndim > 1 else 0), axis=-1)
+    seen = jnp.einsum("...hnm,...mhe->...nhe", share, values)
+    some = (bias > HIDDEN / 2).any(-1)  # () or (..., 1)
+    return jnp.where(some[..., None, None], seen, 0.0).reshape(*seen.shape[:-2], -1)
