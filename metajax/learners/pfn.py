@@ -18,19 +18,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metajax.learners.common import from_adaptation, require
+from metajax.learners.common import require
+from metajax.learners.context import Fitted, is_table, read_rows, read_support, scaled_labels
 from metajax.learners.method import Method
+from metajax.losses import loss
 from metajax.nn import CellTransformer
-from metajax.nn.sets import KEYS
-from metajax.tasks.schemas import features_by_support
-from metajax.tasks.standardise import apply_columns, fit_columns
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
-
-CLIP = 5.0
 
 
 def pfn(
-    spec: TaskSpec, encoder: nn.Module, *, width: int = 32, blocks: int = 3, heads: int = 4
+    spec: TaskSpec, encoder: nn.Module, *, width: int = 32, blocks: int = 3, heads: int = 2
 ) -> Learner:
     """Builds a prior-fitted network; adapted is what the support left in its attention layers.
 
@@ -54,59 +51,48 @@ def pfn(
         raise ValueError(f"pfn needs 1 or more of each, and heads that divide width; got {given}")
     net = CellTransformer(width, blocks, heads)
 
-    def is_table(x: PyTree) -> bool:
-        return isinstance(x, dict) and set(KEYS) <= set(x)
+    def context(body: PyTree, support: Examples) -> tuple[tuple, Fitted | None, tuple]:
+        x, fitted = read_support(encoder, body, support, spec.kind)
+        y, *scaling = scaled_labels(support, spec.kind)
+        table = {"weight": support.mask.max(1), "present": support.mask.max(0)}
+        return (x, y, support.mask, table), fitted, tuple(scaling)
 
-    def read(body: PyTree, support: Examples) -> tuple[dict, PyTree]:
-        """The support as a table, and what turns other rows into rows of it."""
-        if is_table(support.x):
-            return support.x, ()
-        support = support._replace(x=encoder.apply(body, support.x))
-        table = features_by_support(Episode(support, support), clip=CLIP, kind=spec.kind)
-        whole = {name: table.query.x[name][0] for name in ("feature", "relevance")}
-        return table.support.x, (fit_columns(support), whole)
-
-    def labels(support: Examples) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Labels of moderate size (N, C), and the mean and scale (C,) that outputs have."""
-        known = (support.mask > 0).astype(support.y.dtype)
-        if spec.kind != "regression":
-            return 2 * support.y - 1, jnp.zeros_like(known[0]), jnp.ones_like(known[0])
-        count = jnp.maximum(known.sum(0), 1)
-        mean = (known * support.y).sum(0) / count
-        variance = (known * (support.y - mean) ** 2).sum(0) / count
-        scale = jnp.where(variance > 1e-12, jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 1.0)
-        return (support.y - mean) / scale, mean, scale
-
-    def context(body: PyTree, support: Examples) -> tuple:
-        x, fitted = read(body, support)
-        y, mean, scale = labels(support)
-        table = {"weight": support.mask.max(1), "present": support.mask.max(0) > 0}
-        return (x, y, support.mask, table), {"fitted": fitted, "mean": mean, "scale": scale}
+    def outputs(values: jax.Array, scaling: tuple[jax.Array, jax.Array]) -> jax.Array:
+        mean, scale = scaling
+        centre = mean + scale * values[..., 0]
+        if not spec.variance:
+            return centre
+        return jnp.stack([centre, scale**2 * (1e-6 + jax.nn.softplus(values[..., 1]))], axis=-1)
 
     def init(key: jax.Array, episode: Episode) -> PyTree:
-        keys = jax.random.split(key)
+        body_key, net_key = jax.random.split(key)
         x = episode.support.x
-        body = {} if is_table(x) else encoder.init(keys[0], x)
-        return {"body": body, "net": net.init(keys[1], *context(body, episode.support)[0])}
+        body = {} if is_table(x) else encoder.init(body_key, x)
+        inputs, *_ = context(body, episode.support)
+        return {"body": body, "net": net.init(net_key, *inputs)}
 
     def adapt(params: PyTree, support: Examples, key: jax.Array) -> PyTree:
-        inputs, adapted = context(params["body"], support)
-        return adapted | {"table": inputs[-1] | {"memory": net.apply(params["net"], *inputs)[1]}}
+        inputs, fitted, scaling = context(params["body"], support)
+        memory = net.apply(params["net"], *inputs)[1]
+        return fitted, scaling, inputs[-1] | {"memory": memory}
 
     def predict(params: PyTree, adapted: PyTree, x: PyTree) -> jax.Array:
-        if not is_table(x):
-            columns, whole = adapted["fitted"]
-            z, missing = apply_columns(columns, encoder.apply(params["body"], x), CLIP)
-            whole = {n: jnp.broadcast_to(a, (len(z), *a.shape)) for n, a in whole.items()}
-            x = {"z": z, "missing": missing} | whole
-        unknown = jnp.zeros((len(x["z"]), *adapted["mean"].shape), adapted["mean"].dtype)
-        outputs, _ = net.apply(params["net"], x, unknown, unknown, adapted["table"])
-        mean = adapted["mean"] + adapted["scale"] * outputs[..., 0]
-        if not spec.variance:
-            return mean
-        return jnp.stack([mean, adapted["scale"] ** 2 * (1e-6 + jax.nn.softplus(outputs[..., 1]))], -1)
+        fitted, scaling, table = adapted
+        x = read_rows(encoder, params["body"], fitted, x)
+        unknown = jnp.zeros((len(x["z"]), spec.outputs), scaling[0].dtype)
+        return outputs(net.apply(params["net"], x, unknown, unknown, table)[0], scaling)
 
-    return from_adaptation(spec, init, adapt, predict)
+    def meta_loss(params: PyTree, episode: Episode, key: jax.Array):
+        """As ever, but support and query pass the network together: one program, not two."""
+        (*inputs, table), fitted, scaling = context(params["body"], episode.support)
+        x = read_rows(encoder, params["body"], fitted, episode.query.x)
+        unknown = jnp.zeros_like(episode.query.y)
+        rows = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), inputs, [x, unknown, unknown])
+        values = net.apply(params["net"], *rows, table)[0][len(episode.support.y) :]
+        value = loss(spec, outputs(values, scaling), episode.query)
+        return value, {"loss": value}
+
+    return Learner(jax.jit(init), adapt, predict, meta_loss)
 
 
 METHODS = (
@@ -117,7 +103,7 @@ METHODS = (
         cost="3S + 3Q, each attending to S rows",
         memory="attention over S + Q rows and all columns",
         reference="Hollmann et al. 2025, https://doi.org/10.1038/s41586-024-08328-6",
-        differs="far smaller; outputs are label columns with shared weights; starts as a linear vote",
+        differs="far smaller; outputs are label columns; starts as a linear vote",
         variance=True,
     ),
 )

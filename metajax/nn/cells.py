@@ -36,13 +36,13 @@ class CellTransformer(nn.Module):
 
     width: int = 32
     blocks: int = 3
-    heads: int = 4
+    heads: int = 2
 
     @nn.compact
     def __call__(
         self, x: dict[str, jax.Array], y: jax.Array, known: jax.Array, table: dict[str, PyTree]
-    ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
-        """Reads N rows of a table: its support, or others once the support was read.
+    ) -> tuple[jax.Array, PyTree]:
+        """Reads N rows of a table: its support and any others, or others once it was read.
 
         Args:
           x: over F columns, as `metajax.nn.SetEncoder` takes it.
@@ -50,7 +50,7 @@ class CellTransformer(nn.Module):
           known: (N, C) 1 where the label is known; 0 throughout in rows to be judged.
           table: ``weight`` (S,) of the support rows, 0 where padded (a row of weight 2 counts as
             two rows), ``present`` (C,) 1 for outputs that exist in the task, and ``memory``, what
-            the support left in every block; without it the rows are the support.
+            the support left in every block; without it the first S rows are the support.
 
         Returns:
           (N, C, 2): scores, and free numbers for a spread, 0 at the start; and the memory.
@@ -64,29 +64,22 @@ class CellTransformer(nn.Module):
         size = jnp.broadcast_to(jnp.log1p(table["weight"].sum()), y.shape)
         cells = [z, jnp.tanh(z), jnp.where(feature, x["missing"], 0.0), (relevance**2).sum(-1)]
         labels = [jnp.where(known > 0, y, 0.0), known.astype(y.dtype), vote, size]
-        tokens = jnp.concatenate(
-            [self._dense(name)(jnp.stack(of, -1)) for name, of in zip("xy", (cells, labels))], 1
-        )  # (N, T, E), T = F + C
+        # (N, T, width), T = F + C.
+        tokens = jnp.concatenate([self._embed("cells", cells), self._embed("labels", labels)], 1)
         there = jnp.concatenate([feature, jnp.broadcast_to(table["present"] > 0, y.shape)], 1)
         columns = jnp.where(there, 0.0, HIDDEN)[:, None, :].astype(y.dtype)
         weight = table["weight"].astype(y.dtype)
         rows = jnp.where(weight > 0, jnp.log(jnp.where(weight > 0, weight, 1.0)), HIDDEN)
-        memory = []
-        for i in range(self.blocks):
-            normed = nn.LayerNorm(name=f"columns_norm_{i}")(tokens)
-            parts = (self._split(f"columns_{part}_{i}", normed) for part in ("q", "k", "v"))
-            tokens += self._dense(f"columns_{i}", bias=0.0)(_attend(*parts, columns))
-            normed = nn.LayerNorm(name=f"rows_norm_{i}")(tokens).swapaxes(0, 1)
-            if "memory" in table:
-                memory.append(table["memory"][i])
-            else:
-                memory.append(tuple(self._split(f"rows_{p}_{i}", normed) for p in ("k", "v")))
-            seen = _attend(self._split(f"rows_q_{i}", normed), *memory[i], rows)
-            tokens += self._dense(f"rows_{i}", bias=0.0)(seen.swapaxes(0, 1))
-            hidden = nn.Dense(2 * self.width, name=f"up_{i}")(
-                nn.LayerNorm(name=f"norm_{i}")(tokens)
-            )
-            tokens += self._dense(f"down_{i}", bias=0.0)(nn.gelu(hidden))
+        # One block compiled, however many there are.
+        scan = nn.scan(
+            _Block,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            in_axes=(nn.broadcast, nn.broadcast, 0),
+            length=self.blocks,
+        )
+        blocks = scan(self.width, self.heads, name="blocks")
+        tokens, memory = blocks(tokens, columns, rows, table.get("memory"))
         last = nn.LayerNorm(name="norm")(tokens[:, feature.shape[1] :])
         shift, gain, spread = jnp.moveaxis(
             nn.Dense(3, kernel_init=nn.initializers.zeros, name="last")(last), -1, 0
@@ -94,13 +87,34 @@ class CellTransformer(nn.Module):
         score = shift + jnp.logaddexp(gain + jnp.log(jnp.e - 1), 0.0) * vote
         return jnp.stack([score, spread], -1), memory
 
-    def _dense(self, name: str, bias: float = 1.0) -> nn.Dense:
-        """A layer to the tokens' width; biases away from 0 keep tokens so, which are normalised."""
-        return nn.Dense(self.width, bias_init=nn.initializers.normal(bias), name=name)
+    def _embed(self, name: str, parts: list[jax.Array]) -> jax.Array:
+        """Tokens of cells; they are normalised, so a bias keeps that of a column's mean from 0."""
+        bias = nn.initializers.normal(1.0)
+        return nn.Dense(self.width, bias_init=bias, name=name)(jnp.stack(parts, -1))
 
-    def _split(self, name: str, tokens: jax.Array) -> jax.Array:
-        """Queries, keys or values (..., heads, width / heads)."""
-        return nn.DenseGeneral((self.heads, self.width // self.heads), name=name)(tokens)
+
+class _Block(nn.Module):
+    """Attention over the columns, attention to the support rows, and a layer of its own."""
+
+    width: int
+    heads: int
+
+    @nn.compact
+    def __call__(self, tokens: jax.Array, columns: jax.Array, rows: jax.Array, memory: PyTree):
+        def heads(name: str, tokens: jax.Array) -> jax.Array:
+            return nn.DenseGeneral((self.heads, self.width // self.heads), name=name)(tokens)
+
+        normed = nn.LayerNorm()(tokens)
+        parts = (heads(f"columns_{part}", normed) for part in ("query", "key", "value"))
+        tokens += nn.Dense(self.width, name="columns")(_attend(*parts, columns))
+        normed = nn.LayerNorm()(tokens).swapaxes(0, 1)
+        if memory is None:
+            support = normed[:, : len(rows)]
+            memory = heads("rows_key", support), heads("rows_value", support)
+        seen = _attend(heads("rows_query", normed), *memory, rows)
+        tokens += nn.Dense(self.width, name="rows")(seen.swapaxes(0, 1))
+        hidden = nn.gelu(nn.Dense(2 * self.width, name="up")(nn.LayerNorm()(tokens)))
+        return tokens + nn.Dense(self.width, name="down")(hidden), memory
 
 
 def _attend(query: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array) -> jax.Array:

@@ -15,6 +15,7 @@ from metajax.tasks.decoding import (
     variants,
     within,
 )
+from metajax.tasks.disease_prior import disease_prior
 from metajax.tasks.linear_gaussian import linear_gaussian
 from metajax.tasks.pools import task_pool
 from metajax.tasks.sampler import PoolData, choose
@@ -33,6 +34,7 @@ __all__ = [
     "choose",
     "class_pool",
     "clinical_tables",
+    "disease_prior",
     "features_by_support",
     "fingerprints",
     "images",
