@@ -4,16 +4,18 @@
     python experiments/prior_fitted.py --preset=smoke    a minute, its own folder
 
 Every step draws new diseases from `metajax.tasks.disease_prior`: 3 to 48 columns, 8, 16, 32 or 64
-labelled patients, 32 to be judged. Adam (b2 .98) behind a bound of 1 on the gradient's norm, weight
-decay 1e-4, warm-up of 100 steps, cosine to 2 % of the rate. Every call of 50 steps is followed by
-the score on 128 diseases that are never trained on, and a checkpoint: an interrupted command goes
-on where it stopped, with the same bits. Writes results/<suite>/curve.csv, config.json and the
-checkpoint, and prints how the untrained network scores, a linear vote of the columns.
+labelled patients, 32 to be judged. Calls of 10 steps take turns with four shapes of table, few or
+many rows and columns: padding all to the largest would double the time. Adam (b2 .98) behind a
+bound of 1 on the gradient's norm, weight decay 1e-4, warm-up of 100 steps, cosine to 2 % of the
+rate. Every 200 steps come a score on 128 diseases that are never trained on, and a checkpoint: an
+interrupted command goes on from there, with the same bits. Writes results/<suite>/curve.csv and the
+checkpoint. Step 0 of the curve is the untrained network, a linear vote of the columns.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -25,15 +27,19 @@ import optax
 import pandas as pd
 from rich.console import Console
 
-from metajax import checkpoints, commands, records, sweeps
+from metajax import checkpoints, commands, sweeps
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
 from metajax.nn import Identity
 from metajax.tasks import disease_prior
 from metajax.training import TrainState, fit, init_state
+from metajax.types import Learner, TaskSource, TaskSpec
 
 SUITE = "prior_fitted"
 HELD_OUT = 128
+NOT_OF_THE_NETWORK = ("minutes", "results")
+# Most support rows, columns: the ranges that a shape stands for.
+ROWS, COLUMNS = ((8, 16), (32, 64)), ((3, 16), (17, 48))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,14 +48,16 @@ class Flags:
 
     preset: Literal["smoke", "full"] = "full"
     """smoke: a tiny network, few steps; full: 25 minutes on two cores."""
-    steps: int = 1500
+    steps: int = 1600
     """Outer steps, above 0; the rate of learning falls over all of them."""
     minutes: float = 28.0
     """Stop after so many minutes of this command, above 0; the next one goes on."""
     tasks_per_step: int = 16
     """Diseases a step."""
-    steps_per_call: int = 50
-    """Steps between two scores."""
+    steps_per_call: int = 10
+    """Steps with one shape of table, above 0."""
+    score_every: int = 200
+    """Steps between two scores, a multiple of steps_per_call."""
     lr: float = 2e-3
     """Largest step size of Adam, above 0."""
     width: int = 32
@@ -67,8 +75,9 @@ class Flags:
 
 
 SMOKE = Flags(
-    preset="smoke", steps=20, tasks_per_step=4, steps_per_call=10, width=8, blocks=1, heads=1
-)
+    preset="smoke", steps=8, tasks_per_step=4, steps_per_call=2, score_every=4, width=8, blocks=1,
+    heads=1,
+)  # fmt: skip
 PRESETS = {"full": Flags(), "smoke": SMOKE}
 
 
@@ -85,65 +94,88 @@ def as_arrays(state: TrainState) -> TrainState:
     return state._replace(key=jax.random.key_data(state.key))
 
 
+def sources(flags: Flags) -> tuple[list[TaskSource], TaskSource]:
+    """The prior in every shape that is trained on, and the held-out tasks, of all sizes."""
+    if flags.preset == "smoke":
+        small = disease_prior(shots=(4, 8), queries=8, columns=8)
+        return [small], small
+    shapes = itertools.product(ROWS, COLUMNS)
+    trained = [
+        disease_prior(shots=rows, least_columns=least, columns=most)
+        for rows, (least, most) in shapes
+    ]
+    return trained, disease_prior()
+
+
+def network(flags: Flags, spec: TaskSpec) -> Learner:
+    """The network that the flags describe, on columns as they come."""
+    sizes = {"width": flags.width, "blocks": flags.blocks, "heads": flags.heads}
+    return LEARNERS["pfn"](spec, Identity(), **sizes)
+
+
 def run(flags: Flags, folder: Path, console: Console) -> None:
-    """Trains from the newest checkpoint on, scoring and saving after every call."""
+    """Trains from the newest checkpoint on, scoring and saving every `score_every` steps."""
     began = time.monotonic()
-    small = {"queries": 8, "columns": 8} if flags.preset == "smoke" else {}
-    source = disease_prior(**small)
-    learner = LEARNERS["pfn"](
-        source.spec, Identity(), width=flags.width, blocks=flags.blocks, heads=flags.heads
-    )
-    chosen = optimizer(flags)
-    state = init_state(learner, source, chosen, jax.random.key(flags.seed))
+    parts, held_out = sources(flags)
+    learner = network(flags, held_out.spec)
+    chosen, key = optimizer(flags), jax.random.key(flags.seed)
+    state = init_state(learner, parts[0], chosen, key)
     manager = checkpoints.open_manager(folder / "checkpoints")
-    config = dataclasses.asdict(flags) | {"minutes": None, "results": None}
-    found = checkpoints.restore(manager, as_arrays(state))
-    curve = []
+    config = dataclasses.asdict(flags) | dict.fromkeys(NOT_OF_THE_NETWORK)
+    found, curve = checkpoints.restore(manager, as_arrays(state)), []
     if found is not None:
         if found.meta["config"] != config:
             raise ValueError(f"{folder} holds a run with other flags: {found.meta['config']}")
         state = found.tree._replace(key=jax.random.wrap_key_data(found.tree.key))
         curve = found.meta["curve"]
+    before = curve[-1]["seconds"] if curve else 0.0
 
-    def score(state: TrainState, step: int, means: dict[str, float]) -> None:
-        # Key 2017 is no run's: the same held-out diseases after every call.
+    def score(losses: list[float]) -> None:
+        # Key 2017 is no run's: the same held-out diseases every time.
         scores = evaluate(
-            learner, state.params, source, jax.random.key(2017), tasks=HELD_OUT, batch=32
+            learner, state.params, held_out, jax.random.key(2017), tasks=HELD_OUT, batch=32
         )
-        row = {"step": step, "seconds": round(time.monotonic() - began, 1)}
-        row |= {"train_loss": means.get("loss"), "gradient_norm": means.get("gradient_norm")}
+        row = {"step": int(state.step), "seconds": round(before + time.monotonic() - began, 1)}
+        row["train_loss"] = float(np.mean(losses)) if losses else None
         row |= {name: float(np.nanmean(scores[name])) for name in ("log_loss", "auroc")}
         curve.append(row)
-        loss = "-" if row["train_loss"] is None else f"{row['train_loss']:.4f}"
+        told = "-" if not losses else f"{row['train_loss']:.4f}"
         console.print(
-            f"step {step}, {row['seconds']:.0f} s: training loss {loss}, held out: log-loss "
+            f"step {row['step']}, {row['seconds']:.0f} s: training loss {told}, held out: log-loss "
             f"{row['log_loss']:.4f}, AUROC {row['auroc']:.4f}"
         )
-
-    if not curve:
-        score(state, 0, {})
-
-    def on_call(state: TrainState, means: dict[str, float]) -> bool:
-        score(state, means["step"], means)
         meta = {"config": config, "curve": curve}
-        checkpoints.save(manager, means["step"], as_arrays(state), meta)
+        checkpoints.save(manager, row["step"], as_arrays(state), meta)
         pd.DataFrame(curve).to_csv(
             folder / "curve.csv", index=False, float_format="%.6g", lineterminator="\n"
         )
-        return time.monotonic() - began > 60 * flags.minutes
 
-    fit(
-        learner, source, chosen, jax.random.key(flags.seed), steps=flags.steps,
-        tasks_per_step=flags.tasks_per_step, steps_per_call=flags.steps_per_call,
-        task_axis=flags.task_axis, on_call=on_call, state=state,
-    )  # fmt: skip
-    records.write_json(folder / "config.json", config)
+    if not curve:
+        score([])
+    losses: list[float] = []
+    while (step := int(state.step)) < flags.steps:
+        # The part follows from the step: an interrupted run goes on with the same tasks.
+        state = fit(
+            learner, parts[step // flags.steps_per_call % len(parts)], chosen, key,
+            steps=min(step + flags.steps_per_call, flags.steps),
+            tasks_per_step=flags.tasks_per_step, steps_per_call=flags.steps_per_call,
+            task_axis=flags.task_axis, state=state,
+            on_call=lambda _, means, losses=losses: losses.append(means["loss"]),
+        )  # fmt: skip
+        late = time.monotonic() - began > 60 * flags.minutes
+        if late or int(state.step) % flags.score_every == 0 or int(state.step) == flags.steps:
+            score(losses)
+            losses = []
+        if late:
+            return
 
 
 def main() -> int:
     """Trains, or goes on training."""
     flags = commands.parse(Flags, PRESETS, default="full")
-    counts = (flags.steps, flags.tasks_per_step, flags.steps_per_call)
+    counts = (flags.steps, flags.tasks_per_step, flags.steps_per_call, flags.score_every)
+    if min(counts) >= 1 and flags.score_every % flags.steps_per_call:
+        return commands.fail("--score_every must be a multiple of --steps_per_call")
     if min(counts) < 1 or min(flags.lr, flags.minutes) <= 0 or flags.seed < 0:
         return commands.fail("steps, tasks, lr and minutes must be above 0, --seed 0 or more")
     sweeps.keep_compiled()
