@@ -1,7 +1,8 @@
 """A prior-fitted network for disease tables, trained on synthetic tables only.
 
-    python experiments/prior_fitted.py            about 25 minutes on two cores
-    python experiments/prior_fitted.py --preset=smoke    a minute, its own folder
+    python experiments/prior_fitted.py                              25 minutes on two cores
+    python experiments/prior_fitted.py --mode=evaluate --data-dir=DIR        about as long
+    python experiments/prior_fitted.py --preset=smoke                   a minute, own folder
 
 Every step draws new diseases from `metajax.tasks.disease_prior`: 3 to 48 columns, 8, 16, 32 or 64
 labelled patients, 32 to be judged. Calls of 10 steps take turns with four shapes of table, few or
@@ -9,7 +10,9 @@ many rows and columns: padding all to the largest would double the time. Adam (b
 bound of 1 on the gradient's norm, weight decay 1e-4, warm-up of 100 steps, cosine to 2 % of the
 rate. Every 200 steps come a score on 128 diseases that are never trained on, and a checkpoint: an
 interrupted command goes on from there, with the same bits. Writes results/<suite>/curve.csv and the
-checkpoint. Step 0 of the curve is the untrained network, a linear vote of the columns.
+checkpoint. Step 0 of the curve is the untrained network, a linear vote of the columns. `evaluate`
+compares the newest checkpoint with other models on real tables (`real_tables.py`) and writes
+tables.csv, summary.csv and table.md there.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ import jax
 import numpy as np
 import optax
 import pandas as pd
+import real_tables
 from rich.console import Console
+from rich.markdown import Markdown
 
 from metajax import checkpoints, commands, sweeps
 from metajax.evaluation import evaluate
@@ -37,7 +42,8 @@ from metajax.types import Learner, TaskSource, TaskSpec
 
 SUITE = "prior_fitted"
 HELD_OUT = 128
-NOT_OF_THE_NETWORK = ("minutes", "results")
+# What may differ between the commands that train one network.
+FREE = ("mode", "minutes", "families", "tables", "shots", "repeats", "data_dir", "results")
 # Most support rows, columns: the ranges that a shape stands for.
 ROWS, COLUMNS = ((8, 16), (32, 64)), ((3, 16), (17, 48))
 
@@ -48,6 +54,8 @@ class Flags:
 
     preset: Literal["smoke", "full"] = "full"
     """smoke: a tiny network, few steps; full: 25 minutes on two cores."""
+    mode: Literal["train", "evaluate"] = "train"
+    """train; or evaluate the newest checkpoint on real tables, against other models."""
     steps: int = 1600
     """Outer steps, above 0; the rate of learning falls over all of them."""
     minutes: float = 28.0
@@ -70,13 +78,23 @@ class Flags:
     """How the tasks of a step are laid out: vmap, scan, chunk:n, auto, measure."""
     seed: int = 0
     """Of the network and of the training tasks, 0 or more."""
+    families: tuple[str, ...] = real_tables.FAMILIES
+    """evaluate: the families of tables."""
+    tables: int = 40
+    """evaluate: the most tables of a family, above 0."""
+    shots: tuple[int, ...] = (8, 16, 32, 64)
+    """evaluate: labelled rows, 4 or more."""
+    repeats: int = 5
+    """evaluate: draws of every table, support size and kind of draw, above 0."""
+    data_dir: str | None = None
+    """evaluate: folder of the real data (default: METAJAX_DATA); absent files are downloaded."""
     results: str = "results"
-    """Where the curve and the checkpoint go."""
+    """Where the curve, the checkpoint and the tables go."""
 
 
 SMOKE = Flags(
     preset="smoke", steps=8, tasks_per_step=4, steps_per_call=2, score_every=4, width=8, blocks=1,
-    heads=1,
+    heads=1, families=("sklearn_tables",), shots=(8,), repeats=1,
 )  # fmt: skip
 PRESETS = {"full": Flags(), "smoke": SMOKE}
 
@@ -87,6 +105,11 @@ def optimizer(flags: Flags) -> optax.GradientTransformation:
     rate = optax.warmup_cosine_decay_schedule(0.0, flags.lr, warm, flags.steps, 0.02 * flags.lr)
     adam = optax.adamw(rate, b2=0.98, weight_decay=1e-4)
     return optax.chain(optax.clip_by_global_norm(1.0), adam)
+
+
+def fixed(config: dict) -> dict:
+    """What all commands that train one network must agree on."""
+    return {name: value for name, value in config.items() if name not in FREE}
 
 
 def as_arrays(state: TrainState) -> TrainState:
@@ -121,10 +144,10 @@ def run(flags: Flags, folder: Path, console: Console) -> None:
     chosen, key = optimizer(flags), jax.random.key(flags.seed)
     state = init_state(learner, parts[0], chosen, key)
     manager = checkpoints.open_manager(folder / "checkpoints")
-    config = dataclasses.asdict(flags) | dict.fromkeys(NOT_OF_THE_NETWORK)
+    config = fixed(dataclasses.asdict(flags))
     found, curve = checkpoints.restore(manager, as_arrays(state)), []
     if found is not None:
-        if found.meta["config"] != config:
+        if fixed(found.meta["config"]) != config:
             raise ValueError(f"{folder} holds a run with other flags: {found.meta['config']}")
         state = found.tree._replace(key=jax.random.wrap_key_data(found.tree.key))
         curve = found.meta["curve"]
@@ -170,20 +193,42 @@ def run(flags: Flags, folder: Path, console: Console) -> None:
             return
 
 
+def test(flags: Flags, folder: Path, console: Console) -> None:
+    """Compares the newest checkpoint with other models on real tables.
+
+    Raises:
+      ValueError: if there is no checkpoint of such a network.
+    """
+    _, held_out = sources(flags)
+    learner = network(flags, held_out.spec)
+    like = init_state(learner, held_out, optimizer(flags), jax.random.key(0))
+    manager = checkpoints.open_manager(folder / "checkpoints")
+    found = checkpoints.restore(manager, as_arrays(like))
+    if found is None:
+        raise ValueError(f"{folder} holds no network of this size: train it first")
+    console.print(f"the network after {found.step} steps")
+    predict = real_tables.in_context(learner, found.tree.params)
+    tables = real_tables.tables(flags.families, flags.tables, flags.data_dir)
+    page = real_tables.compare(predict, tables, folder, flags.shots, flags.repeats, console.print)
+    console.print(Markdown(page))
+
+
 def main() -> int:
-    """Trains, or goes on training."""
+    """Trains, or goes on training; or evaluates."""
     flags = commands.parse(Flags, PRESETS, default="full")
     counts = (flags.steps, flags.tasks_per_step, flags.steps_per_call, flags.score_every)
     if min(counts) >= 1 and flags.score_every % flags.steps_per_call:
         return commands.fail("--score_every must be a multiple of --steps_per_call")
+    if min(flags.tables, flags.repeats, *flags.shots, 99) < 1 or min(flags.shots, default=0) < 4:
+        return commands.fail("--tables and --repeats must be 1 or more, --shots 4 or more")
     if min(counts) < 1 or min(flags.lr, flags.minutes) <= 0 or flags.seed < 0:
         return commands.fail("steps, tasks, lr and minutes must be above 0, --seed 0 or more")
     sweeps.keep_compiled()
     folder = Path(flags.results) / (SUITE if flags.preset == "full" else f"smoke-{SUITE}")
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        run(flags, folder, Console())
-    except ValueError as error:
+        (run if flags.mode == "train" else test)(flags, folder, Console())
+    except (ValueError, OSError) as error:
         return commands.fail(error)
     return 0
 
