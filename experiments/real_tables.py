@@ -287,8 +287,9 @@ def markdown(found: pd.DataFrame, repeats: int) -> str:
     out = ["# prior_fitted", "", __doc__.partition("\n\n")[2].strip().replace("\n", " "), ""]
     out += [
         f"Means over tables of the mean over {repeats} draws; queries keep the prevalence. Ranks: "
-        "1 is best, means over tables. Differences in hundredths of AUROC: means over diseases, 95 % "
-        "intervals by bootstrap over diseases, p by Wilcoxon over diseases (Holm; none below 10)."
+        "1 is best, means over tables. Differences in hundredths of AUROC: means over diseases, "
+        "95 % intervals by bootstrap over diseases, Wilcoxon's p over diseases (Holm; none below "
+        "10)."
     ]
     for (seen, draw), part in found.groupby(["seen", "draw"], sort=False):
         sizes = [k for k in part.k.unique() if k]
