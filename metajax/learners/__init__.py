@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from metajax.learners import (
     anil,
+    cnp,
     finetune,
+    hypernetwork,
     linear_probe,
     maml,
     meta_sgd,
@@ -29,6 +31,8 @@ _FILES = (
     protonet,
     ridge,
     pfn,
+    cnp,
+    hypernetwork,
     # What meta-learning must beat.
     scratch,
     finetune,

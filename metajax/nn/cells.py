@@ -6,10 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from metajax.nn.attention import attend, key_bias
 from metajax.types import PyTree
-
-# Large enough to vanish in a softmax, small enough to stay finite in float32.
-HIDDEN = -1e9
 
 
 class CellTransformer(nn.Module):
@@ -67,9 +65,7 @@ class CellTransformer(nn.Module):
         # (N, T, width), T = F + C.
         tokens = jnp.concatenate([self._embed("cells", cells), self._embed("labels", labels)], 1)
         there = jnp.concatenate([feature, jnp.broadcast_to(table["present"] > 0, y.shape)], 1)
-        columns = jnp.where(there, 0.0, HIDDEN)[:, None, :].astype(y.dtype)
-        weight = table["weight"].astype(y.dtype)
-        rows = jnp.where(weight > 0, jnp.log(jnp.where(weight > 0, weight, 1.0)), HIDDEN)
+        columns, rows = key_bias(there.astype(y.dtype)), key_bias(table["weight"])
         # One block compiled, however many there are.
         scan = nn.scan(
             _Block,
@@ -106,28 +102,12 @@ class _Block(nn.Module):
 
         normed = nn.LayerNorm()(tokens)
         parts = (heads(f"columns_{part}", normed) for part in ("query", "key", "value"))
-        tokens += nn.Dense(self.width, name="columns")(_attend(*parts, columns))
+        tokens += nn.Dense(self.width, name="columns")(attend(*parts, columns))
         normed = nn.LayerNorm()(tokens).swapaxes(0, 1)
         if memory is None:
             support = normed[:, : len(rows)]
             memory = heads("rows_key", support), heads("rows_value", support)
-        seen = _attend(heads("rows_query", normed), *memory, rows)
+        seen = attend(heads("rows_query", normed), *memory, rows)
         tokens += nn.Dense(self.width, name="rows")(seen.swapaxes(0, 1))
         hidden = nn.gelu(nn.Dense(2 * self.width, name="up")(nn.LayerNorm()(tokens)))
         return tokens + nn.Dense(self.width, name="down")(hidden), memory
-
-
-def _attend(query: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array) -> jax.Array:
-    """Attention over the last but two axes; 0 where every key is hidden.
-
-    Args:
-      query: (..., N, heads, E).
-      keys: (..., M, heads, E).
-      values: (..., M, heads, E).
-      bias: (M,) or (..., 1, M), added to the scores: the logarithm of the key's weight.
-    """
-    scores = jnp.einsum("...nhe,...mhe->...hnm", query, keys) * query.shape[-1] ** -0.5
-    share = jax.nn.softmax(scores + jnp.expand_dims(bias, -3 if bias.ndim > 1 else 0), axis=-1)
-    seen = jnp.einsum("...hnm,...mhe->...nhe", share, values)
-    some = (bias > HIDDEN / 2).any(-1)  # () or (..., 1)
-    return jnp.where(some[..., None, None], seen, 0.0).reshape(*seen.shape[:-2], -1)
