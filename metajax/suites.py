@@ -33,8 +33,11 @@ POOLED_METHODS = ("pooled", "pooled_lr", "pooled_gradient_boosting", "pooled_lr_
 # Learners that weigh rows are for wrong labels and imbalance: experiments/sample_reweighting.py.
 WEIGHING = tuple(name for name, one in LEARNED.items() if one.pillar == "sample")
 SHARED_METHODS = tuple(name for name in METHODS if name not in (*WEIGHING, "ridge_cv"))
-# Labels are names of the episode: nothing can be pooled.
+# Labels mean something within a task only: nothing can be pooled.
 CLASS_METHODS = tuple(name for name in SHARED_METHODS if name not in POOLED_METHODS)
+# Where no task comes twice, or labels are names of the episode: no learner that knows its task.
+WORLD_METHODS = tuple(n for n in SHARED_METHODS if n not in LEARNED or not LEARNED[n].needs)
+WAYS_METHODS = tuple(name for name in WORLD_METHODS if name not in POOLED_METHODS)
 REGRESSION_METHODS = tuple(
     name
     for name in METHODS

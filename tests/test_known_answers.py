@@ -14,7 +14,7 @@ from metajax.statistics import t_interval
 from metajax.tasks.linear_gaussian import bayes_predict, linear_gaussian
 from metajax.tasks.sinusoid import sinusoid
 from metajax.training import fit, init_state
-from metajax.types import TaskSource
+from metajax.types import Episode, TaskSource
 
 WORLD = {"noise": 0.5, "weight_scale": 1.0}
 LINEAR = linear_gaussian(features=4, shots=8, queries=16, **WORLD)
@@ -34,7 +34,9 @@ def stored(episodes):
 
     def sample(data, key, task=None):
         task = jax.random.randint(key, (), 0, len(data.query.y)) if task is None else task
-        return jax.tree.map(lambda leaf: leaf[task], data)
+        drawn = jax.tree.map(lambda leaf: leaf[task], data)
+        number = lambda part: {"task": jnp.full(part.mask.shape[0], task)}  # noqa: E731
+        return Episode(*(part._replace(info=number(part)) for part in drawn))
 
     return trusting(TaskSource(LINEAR.spec, jax.tree.map(jnp.asarray, episodes), sample))
 

@@ -15,7 +15,7 @@ from metajax.learners import LEARNERS, METHODS
 from metajax.losses import loss
 from metajax.nn import MLP, Identity
 from metajax.training import fit
-from metajax.types import TaskSpec
+from metajax.types import Episode, Examples, TaskSpec
 
 CASES = [(name, kind) for name, method in METHODS.items() for kind in method.kinds]
 # A learner's gradient passes the same way in all kinds: one is enough every day.
@@ -281,7 +281,6 @@ def test_ridge_is_regularised_least_squares(features):
     x, y = rng.normal(size=(12, features)), rng.normal(size=(12, 2))
     mask = (rng.uniform(size=(12, 2)) < 0.7).astype(np.float32)
     learner = LEARNERS["ridge"](spec, Identity(), l2=0.7, bias=False)
-    from metajax.types import Episode, Examples
 
     support = Examples(*(jnp.asarray(a, jnp.float32) for a in (x, y * mask, mask)))
     params = learner.init(key(), Episode(support, support))
@@ -320,3 +319,25 @@ def test_numbers_may_be_traced_as_in_a_fused_sweep(name):
     found, expected = quick_jit(value)(numbers), quick_jit(lambda: value(numbers))()
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)  # noqa: E731
     jax.tree.map(close, found, expected)
+
+
+def test_multi_task_trains_the_body_and_the_head_of_its_task_alone():
+    spec = SPECS["multilabel"]
+    one = episode(spec)
+    learner = LEARNERS["multi_task"](spec, MLP((8,)), heads_kept=5)
+    params = learner.init(key(), one)
+    value, grads = jax.value_and_grad(lambda p: learner.meta_loss(p, one, key())[0])(params)
+    plain = LEARNERS["pooled"](spec, MLP((8,)))
+    head = jax.tree.map(lambda leaf: leaf[3], params["heads"])
+    same = {"body": params["body"], "head": head}
+    expected, slope = jax.value_and_grad(lambda p: plain.meta_loss(p, one, key())[0])(same)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    for found, right in zip(*map(jax.tree.leaves, (grads["heads"], slope["head"])), strict=True):
+        np.testing.assert_allclose(found[3], right, rtol=1e-5)
+        assert not found[jnp.array([0, 1, 2, 4])].any()
+    # Task 8 shares the head of task 3, and rows that do not say their task are refused.
+    eight = jax.tree.map(lambda leaf: leaf, one)
+    eight.support.info["task"] = jnp.full_like(one.support.info["task"], 8)
+    np.testing.assert_allclose(learner.meta_loss(params, eight, key())[0], value, rtol=1e-6)
+    with pytest.raises(ValueError, match="multi_task needs info.'task'"):
+        learner.meta_loss(params, Episode(*(part._replace(info=()) for part in one)), key())

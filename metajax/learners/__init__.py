@@ -21,6 +21,7 @@ from metajax.learners import (
     meta_curvature,
     meta_sgd,
     meta_weight_net,
+    multi_task,
     pfn,
     pooled,
     protonet,
@@ -63,6 +64,7 @@ _FILES = (
     scratch,
     finetune,
     linear_probe,
+    multi_task,
     pooled,
 )
 
