@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from metajax.learners import (
     anil,
+    dkt,
     finetune,
     linear_probe,
     maml,
     meta_sgd,
+    mixture_kernel,
     pooled,
     protonet,
     reptile,
@@ -27,6 +29,8 @@ _FILES = (
     reptile,
     protonet,
     ridge,
+    mixture_kernel,
+    dkt,
     # What meta-learning must beat.
     scratch,
     finetune,
