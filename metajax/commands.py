@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from metajax import report, sweeps, tables, tracking
+from metajax import layout, report, sweeps, tables, tracking
 from metajax.config import (
     HOST_BASELINES,
     Encoder,
@@ -184,6 +184,8 @@ def run_suite(suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Bu
         configs = configurations(flags, entries, suite)
         if flags.workers < 1:
             raise ValueError(f"--workers must be at least 1; got {flags.workers}")
+        if sweeps.runs_here(configs, flags.workers):
+            layout.use_cpu_devices()  # before anything is put on a device
         for name, sizes in sorted({(config.benchmark, config.shots) for config in configs}):
             build(name, sizes, flags.data_dir)  # a missing file ends the command before any run
         (folder / "runs").mkdir(parents=True, exist_ok=True)

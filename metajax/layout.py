@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 
 from metajax.types import PyTree
@@ -20,7 +22,7 @@ from metajax.types import PyTree
 # Bytes of intermediates that are computed side by side. On CPUs what the caches of two cores hold:
 # small networks run equally fast from 25 to 128 tasks and slower above, convolutions fastest one by
 # one. On accelerators as much as the memory allows. Measured by scripts/benchmark.py.
-BUDGET = {"cpu": 8 * 2**20, "gpu": 16 * 2**30, "tpu": 4 * 2**30}
+BUDGET = {"cpu": 4 * 2**20, "gpu": 16 * 2**30, "tpu": 4 * 2**30}
 AUTOMATIC = ("auto", "measure")
 
 
@@ -130,10 +132,16 @@ def over_devices(function: Callable, mesh: Mesh | None, shared: int) -> Callable
         return function
     axis = mesh.axis_names[0]
 
+    def place(leaf: jax.Array) -> jax.Array:
+        """The part of one device among zeros for those of the others."""
+        everywhere = jnp.zeros((jax.lax.axis_size(axis), *leaf.shape), leaf.dtype)
+        return everywhere.at[jax.lax.axis_index(axis)].set(leaf)
+
     def local(*arguments):
         mean, gathered = function(*arguments)
-        gather = lambda leaf: jax.lax.all_gather(leaf, axis, tiled=True)  # noqa: E731
-        return jax.lax.pmean(mean, axis), jax.tree.map(gather, gathered)
+        share = jax.tree.map(lambda leaf: leaf / jax.lax.axis_size(axis), mean)
+        mean, gathered = _sum_at_once((share, jax.tree.map(place, gathered)), axis)
+        return mean, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), gathered)
 
     def call(*arguments):
         sides = [PartitionSpec()] * shared + [PartitionSpec(axis)] * (len(arguments) - shared)
@@ -142,6 +150,18 @@ def over_devices(function: Callable, mesh: Mesh | None, shared: int) -> Callable
         )(*arguments)
 
     return call
+
+
+def _sum_at_once(tree: PyTree, axis: str) -> PyTree:
+    """Sums over devices with one exchange a dtype: on CPUs each takes as long as a small step."""
+    leaves, structure = jax.tree.flatten(tree)
+    summed = list(leaves)
+    for dtype in sorted({leaf.dtype for leaf in leaves}, key=str):  # as on all other processes
+        places = [i for i, leaf in enumerate(leaves) if leaf.dtype == dtype]
+        vector, unravel = ravel_pytree([leaves[i] for i in places])
+        for i, leaf in zip(places, unravel(jax.lax.psum(vector, axis)), strict=True):
+            summed[i] = leaf
+    return jax.tree.unflatten(structure, summed)
 
 
 def device_mesh(count: int) -> Mesh | None:

@@ -37,8 +37,10 @@ def run_id(config: RunConfig, cards: Iterable[Card]) -> str:
     versions = sorted((card.name, card.version) for card in cards)
     told = dataclasses.asdict(config)
     told["train"]["task_axis"] = "vmap"  # what the first records say; no layout changes a number
-    if told["encoder"]["name"] == "mlp":  # the only one there was when the first records were made
-        del told["encoder"]["name"]
+    # What there was no choice of when the first records were made.
+    for name, value in (("name", "mlp"), ("dtype", "float32")):
+        if told["encoder"][name] == value:
+            del told["encoder"][name]
     content = [told, files, versions, NUMBERS_VERSION]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
     return f"{config.benchmark}-{config.learner}-s{config.seed}-{digest}"
@@ -55,7 +57,9 @@ def environment(cards: Iterable[Card]) -> dict[str, Any]:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
-        "device": {"platform": device.platform, "kind": device.device_kind},
+        "device": {
+            "platform": device.platform, "kind": device.device_kind, "count": jax.device_count(),
+        },
         "hardware": {"machine": platform.machine(), "cpu": _cpu(), "cores": os.cpu_count()},
         "flags": {k: v for k, v in os.environ.items() if k in ("XLA_FLAGS", "JAX_PLATFORMS")},
         "cards": {

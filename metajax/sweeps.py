@@ -93,6 +93,11 @@ def _work_and_release(*arguments) -> list[Outcome]:
     return outcomes
 
 
+def runs_here(configs: Iterable[RunConfig], workers: int) -> bool:
+    """Whether `run_all` runs these in the calling process."""
+    return workers == 1 or len(_jobs(configs)) == 1
+
+
 def run_all(
     configs: Sequence[RunConfig],
     build: Build,
@@ -124,7 +129,7 @@ def run_all(
         if on_done is not None:
             on_done(group)
 
-    if workers == 1 or len(jobs) == 1:
+    if runs_here(configs, workers):
         for job in jobs:
             collect(_work(job, build, folder, data_dir))
         return outcomes

@@ -107,11 +107,11 @@ class Plan(NamedTuple):
 
 
 def _task_loss(plan: Plan, trial: Trial) -> Callable:
-    """``(params, data, weights, key) -> (meta-loss, metrics)`` of one task."""
+    """``(params, data, weights, keys (3,)) -> (meta-loss, metrics)`` of one task."""
     draw = trial.sample or plan.sample
 
-    def task_loss(params: PyTree, data: PyTree, weights: jax.Array, key: jax.Array):
-        sample_key, task_key, adapt_key = jax.random.split(key, 3)
+    def task_loss(params: PyTree, data: PyTree, weights: jax.Array, keys: jax.Array):
+        sample_key, task_key, adapt_key = keys
         if not plan.weighted:
             episode, drawn = draw(data, sample_key), {}
         else:
@@ -138,8 +138,8 @@ def _gradients(plan: Plan, trial: Trial, *arguments):
     chunk = layout.chunk_size(task_axis, tasks)
     if trial.aggregate is not None:
 
-        def task_gradient(key: jax.Array):
-            return jax.grad(task_loss, has_aux=True)(params, data, weights, key)
+        def task_gradient(keys: jax.Array):
+            return jax.grad(task_loss, has_aux=True)(params, data, weights, keys)
 
         return (), layout.over_chunks(task_gradient, keys, chunk)
 
@@ -161,7 +161,7 @@ def _gradients(plan: Plan, trial: Trial, *arguments):
         return jax.tree.map(lambda a, b: a + b / chunks, total, grads), metrics
 
     nothing = jax.tree.map(jnp.zeros_like, params)
-    grads, metrics = jax.lax.scan(accumulate, nothing, keys.reshape(chunks, chunk))
+    grads, metrics = jax.lax.scan(accumulate, nothing, keys.reshape(chunks, chunk, 3))
     return grads, ((), jax.tree.map(lambda leaf: leaf.reshape(tasks), metrics))
 
 
@@ -181,8 +181,7 @@ def advance(
     trial = plan.make(hyper)
     gradients = layout.over_devices(partial(_gradients, plan, trial), plan.mesh, shared=3)
 
-    def step(state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), plan.tasks_per_step)
+    def step(state: TrainState, keys: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
         grads, (each, metrics) = gradients(state.params, data, weights, keys)
         opt_state = state.opt_state
         if trial.aggregate is not None:
@@ -195,21 +194,31 @@ def advance(
         metrics["gradient_norm"] = jnp.broadcast_to(optax.tree.norm(grads), plan.tasks_per_step)
         return state._replace(params=params, opt_state=opt_state, step=state.step + 1), metrics
 
-    shapes = jax.eval_shape(step, state)[1]
+    # All keys at once: step by step, the many small operations behind them would take longer than
+    # the gradients of a small network.
+    keys = jax.vmap(partial(_keys, plan, state.key))(state.step + jnp.arange(length))
+    shapes = jax.eval_shape(step, state, keys[0])[1]
     empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
-    def guarded(state: TrainState, _):
+    def guarded(state: TrainState, keys: jax.Array):
         # A condition, not a shorter scan: the last call of a run re-uses the program of the others.
-        return jax.lax.cond(state.step < steps, step, lambda state: (state, empty), state)
+        return jax.lax.cond(state.step < steps, step, lambda state, _: (state, empty), state, keys)
 
-    return jax.lax.scan(guarded, state, length=length)
+    return jax.lax.scan(guarded, state, keys)
+
+
+def _keys(plan: Plan, key: jax.Array, step: jax.Array) -> jax.Array:
+    """The keys (B, 3) of the tasks of an outer step: to sample, to draw the task, to adapt."""
+    tasks = jax.random.split(jax.random.fold_in(key, step), plan.tasks_per_step)
+    return jax.vmap(partial(jax.random.split, num=3))(tasks)
 
 
 def bytes_per_step(plan: Plan, state: TrainState, hyper: PyTree, data: PyTree, weights) -> int:
     """Bytes of intermediate values that are alive together in a step of a trial on one device."""
     tasks = plan.tasks_per_step // layout.devices_of(plan.mesh)
     task_loss = _task_loss(plan, plan.make(hyper))
-    needed = layout.intermediate_bytes(task_loss, state.params, data, weights, state.key)
+    keys = _keys(plan, state.key, state.step)
+    needed = layout.intermediate_bytes(task_loss, state.params, data, weights, keys[0])
     axis = layout.choose(tasks, needed) if plan.task_axis == "auto" else plan.task_axis
     return needed * layout.chunk_size(axis, tasks)
 
@@ -248,8 +257,9 @@ def lay_out(
     plan = Plan(Always(trial), source.sample, tasks_per_step, task_axis, mesh)
     if task_axis == "auto":
         params = jax.eval_shape(learner.init, jax.random.key(0), blank_episode(source))
+        keys = jax.random.split(jax.random.key(0), 3)
         needed = layout.intermediate_bytes(
-            _task_loss(plan, trial), params, source.data, jnp.ones(1), jax.random.key(0)
+            _task_loss(plan, trial), params, source.data, jnp.ones(1), keys
         )
         return layout.choose(tasks, needed)
     sizes = layout.divisors(tasks)

@@ -5,6 +5,8 @@
     python scripts/benchmark.py --what=layouts           task axes, convolution forms, precisions
     python scripts/benchmark.py --what=curves            inner steps 1-64, tasks 1-1024
     python scripts/benchmark.py --what=fused             seeds in one program against one by one
+    python scripts/benchmark.py --what=processes         the same, every training a process
+    python scripts/benchmark.py --what=real --data-dir=DIR  real Omniglot against random images
 
 Every time is a median of rounds through `metajax.training.fit`, compilation apart. Ratios are
 medians of interleaved pairs, with their quartiles. Writes results/speed/<what>-<device>.csv, one
@@ -17,6 +19,7 @@ import dataclasses
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,13 +44,15 @@ from workloads import (
     meta_gradient,
 )
 
-from metajax import commands, layout, records, training
+from metajax import commands, layout, records, suites, training
 from metajax.learners import LEARNERS
 from metajax.nn import MLP
+from metajax.suites import Entry
+from metajax.tasks.decoding import strokes
 from metajax.trials import fit_many
 from metajax.types import TaskSpec
 
-What = Literal["workloads", "layouts", "curves", "fused"]
+What = Literal["workloads", "layouts", "curves", "fused", "processes", "real"]
 PARITY = 1e-8  # the largest difference of meta-gradients in float64, relative to the largest entry
 
 
@@ -69,6 +74,8 @@ class Flags:
     """Also time the plain form: vmap over tasks, lax.conv, one outer step a call."""
     devices: int = 0
     """CPU devices the tasks are split over; 0: one per core."""
+    data_dir: str | None = None
+    """Folder of the real data (real only; default: METAJAX_DATA)."""
     results: str = "results"
     """Where the table goes, in its folder speed/."""
 
@@ -234,13 +241,18 @@ def curves(flags: Flags) -> Iterator[dict[str, Any]]:
     for name, axis in (("sinusoid-25", "auto"), ("omniglot-1-step", "auto")):
         base = WORKLOADS[name]
         most = 64 if base.model == "conv4" else 1024
-        changes = [{"inner_steps": n} for n in (1, 2, 4, 8, 16, 32, 64)]
+        changes = [
+            {"inner_steps": n, "remat": remat}
+            for n in (1, 2, 4, 8, 16, 32, 64)
+            for remat in (False, True)
+        ]
         changes += [{"tasks": n} for n in (1, 4, 16, 64, 256, 1024) if n <= most]
         for change in changes:
             small = {"tasks": 2} if base.model == "conv4" and "tasks" not in change else {}
             workload = dataclasses.replace(base, steps=1, **small | change)
             trainer = Trainer(workload, task_axis=axis, mesh=split_over(workload.tasks))
             row = {"workload": name, "tasks": workload.tasks, "inner_steps": workload.inner_steps}
+            row["remat"] = workload.remat
             row |= trainer.compiled()
             trainer.round()
             row["ms"] = 1e3 * float(np.median([trainer.round() for _ in range(flags.rounds)]))
@@ -294,8 +306,72 @@ def fused(flags: Flags) -> Iterator[dict[str, Any]]:
         yield shown(row)
 
 
+def _train_seeds(seeds: range, steps: int, cache: str) -> None:
+    """What one process does: start, compile (or find it compiled), train these seeds together."""
+    jax.config.update("jax_enable_compilation_cache", True)
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    layout.use_cpu_devices()
+    workload = WORKLOADS["sinusoid-25"]
+    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    hypers = {"inner_lr": jnp.full(len(seeds), workload.inner_lr)}
+    mesh = layout.device_mesh(len(seeds)) if len(seeds) > 1 else None
+    states = fit_many(
+        _trial, episodes(workload), hypers, keys, steps=steps, mesh=mesh, steps_per_call=1000,
+        tasks_per_step=workload.tasks,
+    )  # fmt: skip
+    jax.block_until_ready(states)
+
+
+def processes(flags: Flags) -> Iterator[dict[str, Any]]:
+    """16 seeds as a user starts them: one process for all, against a process for each in turn."""
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as cache:
+
+        def timed(seeds: range, steps: int) -> float:
+            began = time.perf_counter()
+            process = context.Process(target=_train_seeds, args=(seeds, steps, cache))
+            process.start()
+            process.join()
+            if process.exitcode:
+                raise RuntimeError(f"a training process ended with exit code {process.exitcode}")
+            return time.perf_counter() - began
+
+        timed(range(16), 1), timed(range(1), 1)  # fills the compilation cache for both
+        for steps in (1_000, 10_000):
+            fused_s = timed(range(16), steps)
+            alone_s = sum(timed(range(seed, seed + 1), steps) for seed in range(16))
+            row = {"seeds": 16, "outer_steps": steps, "one_process_s": fused_s}
+            yield shown(row | {"sixteen_processes_s": alone_s, "ratio": alone_s / fused_s})
+
+
+def real(flags: Flags) -> Iterator[dict[str, Any]]:
+    """Training on Omniglot's drawings, sampled and decoded as in a run, against random images."""
+    for name, shots in (("omniglot-1-step", 1), ("omniglot-5-steps", 1), ("protonet-5w5s", 5)):
+        if flags.only and name not in flags.only:
+            continue
+        workload = WORKLOADS[name]
+        entry = Entry(
+            "omniglot", name="omniglot_5way", shots=(shots,), how="classes", queries=15,
+            by_task=False, prepare=strokes,
+        )  # fmt: skip
+        source = suites.build((entry,), entry.name, (shots,), flags.data_dir).folds[0].train
+        mesh = split_over(workload.tasks)
+        sources = {"random": None, "drawings": source}
+        trainers = {n: Trainer(workload, steps=3, mesh=mesh, source=s) for n, s in sources.items()}
+        for trainer in trainers.values():
+            trainer.round()
+        times = [[one.round() for one in trainers.values()] for _ in range(flags.rounds)]
+        mine, theirs = np.array(times).T
+        ratio = quartiles(mine / theirs)
+        row = {"workload": name, "tasks": workload.tasks, "random_ms": 1e3 * np.median(mine)}
+        row |= {"drawings_ms": 1e3 * np.median(theirs), "speed": ratio[0]}
+        yield shown(row | {"speed_low": ratio[1], "speed_high": ratio[2]})
+
+
 MEASURES: dict[str, Callable[[Flags], Iterator[dict[str, Any]]]] = {
     "workloads": workloads, "layouts": layouts, "curves": curves, "fused": fused,
+    "processes": processes, "real": real,
 }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ class Workload:
     inputs: tuple[int, ...]
     inner_steps: int = 1
     inner_lr: float = 0.01
+    remat: bool = False
     widths: tuple[int, ...] = (64,) * 4
     pool: bool = False
     steps: int = 1  # outer steps of a compiled call
@@ -67,14 +68,16 @@ def build(workload: Workload, **encoder: Any) -> Learner:
         network = Conv4(workload.widths[0], workload.pool, "batch", **encoder)
     options = {}
     if workload.learner == "maml":
-        options = {"inner_lr": workload.inner_lr, "inner_steps": workload.inner_steps}
+        names = ("inner_lr", "inner_steps", "remat")
+        options = {name: getattr(workload, name) for name in names}
     return LEARNERS[workload.learner](spec, network, **options)
 
 
 def _pick(data: Episode, key: jax.Array, task: jax.Array | None = None) -> Episode:
     """One of the episodes at hand; a module-level function, so that programs are re-used."""
     count = data.support.y.shape[0]
-    task = jax.random.randint(key, (), 0, count) if task is None else task
+    if task is None:  # the bits of a key are as good as random ones
+        task = (jax.random.key_data(key)[0] % count).astype(jnp.int32)
     return jax.tree.map(lambda leaf: leaf[task], data)
 
 
@@ -101,10 +104,10 @@ class Trainer:
 
     def __init__(
         self, workload: Workload, *, task_axis: str = "auto", steps: int = 0,
-        mesh: Mesh | None = None, **encoder: Any,
+        mesh: Mesh | None = None, source: TaskSource | None = None, **encoder: Any,
     ):  # fmt: skip
         self.workload, self.steps = workload, steps or workload.steps
-        self.learner, self.source = build(workload, **encoder), episodes(workload)
+        self.learner, self.source = build(workload, **encoder), source or episodes(workload)
         self.optimizer, self.task_axis, self.mesh = optax.adam(1e-3), task_axis, mesh
         self.state = None
 

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 
+import jax.numpy as jnp
 import pytest
 import tiny
 
@@ -192,3 +193,11 @@ def test_values_out_of_range_are_named(options, message):
 def test_no_method_has_two_meanings():
     assert len(set(METHODS)) == len(METHODS)
     assert not set(LEARNERS) & set(HOST_BASELINES)
+
+
+def test_bfloat16_is_for_convolutions_and_runs_in_float32_keep_their_ids():
+    images = dataclasses.replace(config(), encoder=Encoder((8,), name="conv4", dtype="bfloat16"))
+    assert build_encoder(resolved(images, strict=True).encoder).dtype == jnp.bfloat16
+    assert build_encoder(Encoder((8,), name="conv4")).dtype is None
+    with pytest.raises(ValueError, match="--encoder.dtype is for conv4; --encoder.name is mlp"):
+        resolved(dataclasses.replace(config(), encoder=Encoder(dtype="bfloat16")), strict=True)

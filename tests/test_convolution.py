@@ -8,6 +8,7 @@ import pytest
 from worlds import quick_jit
 
 from metajax.nn import BatchNorm, Conv, Conv4, convolve, max_pool
+from metajax.nn.product import product
 
 # One case per path: stride and padding on both sides, even and odd sizes, kernels below the stride
 # and above the size, one and two axes, unequal widths and strides.
@@ -157,3 +158,21 @@ def test_bfloat16_is_close_and_its_parameters_are_float32():
 def test_what_does_not_fit_is_refused(conv, shape, match):
     with pytest.raises(ValueError, match=match):
         conv.init(jax.random.key(0), jnp.zeros(shape))
+
+
+def test_the_product_of_dense_layers_to_the_third_derivative_with_weights_by_task():
+    rng = np.random.default_rng(2)
+    with jax.enable_x64(True):
+        x, ws = jnp.asarray(rng.normal(size=(4, 3))), jnp.asarray(rng.normal(size=(5, 3, 2)))
+
+        def third(multiply):
+            def value(x, w):
+                return jnp.tanh(multiply(x, w)).sum()
+
+            def second(x, w):
+                grads = jax.grad(lambda *a: sum((g**3).sum() for g in jax.grad(value, (0, 1))(*a)))
+                return jnp.sin(grads(x, w)).sum()
+
+            return quick_jit(jax.vmap(jax.value_and_grad(second, (0, 1)), (None, 0)))(x, ws)
+
+        assert_equal(third(product), third(jnp.matmul))

@@ -90,6 +90,16 @@ def test_remat_changes_neither_values_nor_gradients(first_order):
     assert "remat" in text or "checkpoint" in text
 
 
+def test_many_steps_are_recomputed_unless_told_otherwise():
+    def text(steps, **options):
+        run = lambda s: outer(descend(quartic, s, OPTIMIZERS["sgd"], steps, **options)[0])  # noqa: E731
+        return str(jax.make_jaxpr(jax.grad(run))(START))
+
+    recomputed = [n for n in (1, 2, 15, 16, 40) if "checkpoint" in text(n) or "remat" in text(n)]
+    assert recomputed == [16, 40]
+    assert "checkpoint" not in text(40, remat=False) and "remat" not in text(40, remat=False)
+
+
 def test_no_steps_is_the_start():
     end, losses = quick_jit(lambda s: descend(quartic, s, OPTIMIZERS["adam"], 0))(START)
     jax.tree.map(np.testing.assert_array_equal, end, START)

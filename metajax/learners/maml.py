@@ -27,7 +27,7 @@ def maml(
     inner_lr: float = 0.1,
     inner_steps: int = 5,
     first_order: bool = False,
-    remat: bool = False,
+    remat: bool | None = None,
 ) -> Learner:
     """Builds MAML; params and adapted are the network's weights.
 
@@ -37,7 +37,8 @@ def maml(
       inner_lr: step size of the inner gradient descent, above 0.
       inner_steps: inner steps, in training and at test.
       first_order: drop second derivatives (FOMAML).
-      remat: recompute the inner steps in the backward pass to save memory.
+      remat: recompute the inner steps in the backward pass to save memory; None: if they are many
+        (`metajax.inner.REMAT_STEPS`).
     """
     net = network(spec, encoder)
 
@@ -63,7 +64,7 @@ def fomaml(
     *,
     inner_lr: float = 0.1,
     inner_steps: int = 5,
-    remat: bool = False,
+    remat: bool | None = None,
 ) -> Learner:
     """Builds first-order MAML: `maml` whose inner gradients are constants of the meta-gradient."""
     return maml(

@@ -8,6 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from metajax.nn.product import dot_general
+
 
 class Identity(nn.Module):
     """The inputs themselves, flattened to (N, D); no parameters."""
@@ -20,6 +22,8 @@ class Identity(nn.Module):
 
 class MLP(nn.Module):
     """A multi-layer perceptron over flattened inputs, every layer activated.
+
+    Differentiable in reverse mode only, at any order (see `metajax.nn.product`).
 
     Attributes:
       widths: the layers' widths; the last is D without a skip.
@@ -40,7 +44,8 @@ class MLP(nn.Module):
         """Maps (N, ...) to (N, D)."""
         x = features = x.reshape(x.shape[0], -1)
         for width in self.widths:
-            features = self.activation(nn.Dense(width, kernel_init=self.kernel_init)(features))
+            dense = nn.Dense(width, kernel_init=self.kernel_init, dot_general=dot_general)
+            features = self.activation(dense(features))
         if not self.skip:
             return features
         start = nn.initializers.constant(x.shape[-1] ** -0.5)
