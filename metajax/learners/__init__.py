@@ -6,6 +6,7 @@ A new method is a file with its constructor and its `METHODS`, and a line here.
 from collections.abc import Callable
 
 from metajax.learners import (
+    adkf,
     anil,
     dkt,
     finetune,
@@ -31,6 +32,7 @@ _FILES = (
     ridge,
     mixture_kernel,
     dkt,
+    adkf,
     # What meta-learning must beat.
     scratch,
     finetune,

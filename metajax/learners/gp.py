@@ -126,6 +126,12 @@ def systems(spec: TaskSpec, rows: Examples) -> tuple[jax.Array, jax.Array, jax.A
     return y.T[..., None], rows.mask.T, jnp.ones_like(y[:1]).T
 
 
+def average(target: jax.Array, weight: jax.Array) -> jax.Array:
+    """The weighted means (G, 1, K) of targets (G, N, K); 0 without rows."""
+    total = jnp.maximum(weight.sum(-1), 1e-12)[:, None, None]
+    return (weight[..., None] * target).sum(1, keepdims=True) / total
+
+
 def whiten(
     theta: PyTree, compared: dict[str, jax.Array], target: jax.Array, weight: jax.Array
 ) -> tuple[jax.Array, jax.Array]:

@@ -51,8 +51,7 @@ def mixture_kernel(
     def adapt(params: PyTree, support: Examples, key: jax.Array) -> gp.Fitted:
         rows = gp.encode(terms, encoder, params["body"], support.x)
         target, weight, _ = gp.systems(spec, support)
-        total = jnp.maximum(weight.sum(-1), 1e-12)[:, None, None]
-        mean = (weight[..., None] * target).sum(1, keepdims=True) / total
+        mean = gp.average(target, weight)
         return gp.condition(terms, params["theta"], rows, target, weight, mean)
 
     def predict(params: PyTree, adapted: gp.Fitted, x: PyTree) -> jax.Array:
