@@ -8,8 +8,8 @@ The hyper-parameters ("theta") are logarithms. The noise of a row of weight w is
 ``(s^2 + FLOOR k(x, x)) / w``, so a weight of 2 counts as two rows and float32 systems stay
 well-conditioned; a row of weight 0 becomes a row of the identity and changes nothing.
 
-Labels are regressed: classes and findings as -1 and 1. A task is a stack of G systems with K columns
-each: one system for all classes, or one an output where labels may be missing; G K = C.
+Labels are regressed: classes and findings as -1 and 1. A task is a stack of G systems with K
+columns each: one for all classes, or one an output where labels may be missing; G K = C.
 """
 
 from __future__ import annotations
