@@ -8,7 +8,7 @@ import pytest
 from worlds import key, quick_jit
 
 from metajax.evaluation import draw, predict
-from metajax.learners import LEARNERS
+from metajax.learners import LEARNERS, METHODS
 from metajax.nn import MLP, Identity
 from metajax.statistics import t_interval
 from metajax.tasks.linear_gaussian import bayes_predict, linear_gaussian
@@ -87,7 +87,10 @@ def test_ridge_reaches_the_bayes_risk_from_any_start(test_source, bayes):
         assert 0.15 < np.exp(found["log_l2"]) < 0.4
 
 
-@pytest.mark.parametrize("name", [name for name in LEARNERS if name != "protonet"])
+REGRESSION = [name for name, method in METHODS.items() if "regression" in method.kinds]
+
+
+@pytest.mark.parametrize("name", REGRESSION)
 def test_nobody_beats_bayes(name, train_source, test_source, bayes):
     # On squared errors plain gradient steps of the default size diverge in some tasks.
     hyper = {"inner_lr": 0.03} if name in ("maml", "fomaml", "anil", "reptile") else {}
