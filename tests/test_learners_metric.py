@@ -9,11 +9,15 @@ import scipy.stats
 from jax.flatten_util import ravel_pytree
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 from worlds import FEATURES, SPECS, episode, key, quick_jit
 
 from metajax.inner import minimum
 from metajax.learners import LEARNERS, adkf
 from metajax.learners.gp import FLOOR
+from metajax.learners.heads import logistic, support_vector
+from metajax.losses import loss
 from metajax.nn import MLP, Identity
 from metajax.types import Episode, Examples, TaskSpec
 
@@ -241,3 +245,177 @@ def test_every_kernel_gives_finite_gradients_where_rows_are_equal(kernel):
     value, gradient = jax.value_and_grad(lambda p: learner.meta_loss(p, same, key())[0])(params)
     assert np.isfinite(value)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+# Comparisons ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_matchingnet_is_an_average_of_labels_by_attention(distance):
+    learner, params, one = setting("matchingnet", SPECS["multiclass"], distance=distance)
+    support = one.support._replace(
+        mask=one.support.mask.at[1].set(2.0)
+    )  # as if it were there twice
+    outputs = learner.predict(params, learner.adapt(params, support, key()), one.query.x)
+    x, y, weight = (np.asarray(a) for a in (support.x, support.y, support.mask.max(-1)))
+    for found, q in zip(jax.nn.softmax(outputs), np.asarray(one.query.x), strict=True):
+        if distance == "euclidean":
+            alike = -((x - q) ** 2).sum(1)
+        else:
+            alike = x @ q / np.linalg.norm(x, axis=1) / np.linalg.norm(q)
+        attention = weight * np.exp(alike)
+        np.testing.assert_allclose(found, attention @ y / attention.sum(), rtol=1e-6)
+    with pytest.raises(ValueError, match="euclidean or cosine; got 'l1'"):
+        LEARNERS["matchingnet"](SPECS["multiclass"], Identity(), distance="l1")
+
+
+def test_relationnet_by_hand():
+    learner, params, one = setting("relationnet", SPECS["multiclass"], width=5)
+    outputs = learner.predict(params, learner.adapt(params, one.support, key()), one.query.x)
+    (first, second), last = (
+        [layer["kernel"] for layer in params["relation"]["params"]["layers_0"].values()],
+        params["relation"]["params"]["layers_1"]["kernel"],
+    )
+    x, labels = np.asarray(one.support.x), np.asarray(one.support.y)
+    scores = np.zeros(outputs.shape)
+    for i, q in enumerate(np.asarray(one.query.x)):
+        for c in range(3):
+            pair = np.concatenate([x[labels[:, c] > 0].mean(0), q])  # biases start at 0
+            hidden = jax.nn.gelu(jax.nn.gelu(pair @ first) @ second)
+            scores[i, c] = 1 / (1 + np.exp(-(hidden @ last)[0]))
+    chances = scores / scores.sum(-1, keepdims=True)
+    np.testing.assert_allclose(jax.nn.softmax(outputs), chances, rtol=1e-6)
+    value = learner.meta_loss(params, one, key())[0]
+    np.testing.assert_allclose(value, ((scores - np.asarray(one.query.y)) ** 2).mean(), rtol=1e-6)
+
+
+def test_simpleshot_by_hand():
+    learner, params, one = setting("simpleshot", SPECS["multiclass"], scale=3.0)
+    params["mean"] = jnp.array([0.5, -1.0, 0.2, 0.0])
+    outputs = learner.predict(params, learner.adapt(params, one.support, key()), one.query.x)
+
+    def unit(x):
+        away = np.asarray(x) - np.asarray(params["mean"])
+        return away / np.linalg.norm(away, axis=1, keepdims=True)
+
+    for c in range(3):
+        mean = unit(one.support.x)[np.asarray(one.support.y[:, c]) > 0].mean(0)
+        expected = -3 * ((unit(one.query.x) - mean) ** 2).sum(1)
+        np.testing.assert_allclose(outputs[:, c], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_simpleshot_is_pre_trained_on_all_rows_and_its_mean_follows_them(shared):
+    learner, params, one = setting("simpleshot", SPECS["multiclass"], MLP((3,)), shared=shared)
+    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *one)
+    there, features = both.mask.max(-1) > 0, MLP((3,)).apply(params["body"], both.x)
+    grads, metrics = jax.grad(learner.meta_loss, has_aux=True)(params, one, key())
+    np.testing.assert_allclose(grads["mean"], params["mean"] - features[there].mean(0), rtol=1e-6)
+    if shared:
+        pooled = LEARNERS["pooled"](SPECS["multiclass"], MLP((3,)))
+        same = {name: params[name] for name in ("body", "head")}
+        expected = jax.grad(pooled.meta_loss, has_aux=True)(same, one, key())[0]
+        np.testing.assert_allclose(
+            ravel_pytree({name: grads[name] for name in same})[0], ravel_pytree(expected)[0]
+        )
+        return
+    x, y = np.asarray(features[there]), np.asarray(both.y[there]).argmax(1)
+    head = LogisticRegression(C=1.0, fit_intercept=False, tol=1e-10, max_iter=1000).fit(x, y)
+    total = -np.log(head.predict_proba(x)[np.arange(len(y)), y]).sum() + (head.coef_**2).sum() / 2
+    np.testing.assert_allclose(metrics["loss"], total / len(y), rtol=1e-6)
+
+    def value(body):
+        return learner.meta_loss(params | {"body": body}, one, key())[1]["loss"]
+
+    flat, unravel = ravel_pytree(params["body"])
+    direction = np.random.default_rng(2).normal(size=flat.shape)
+    ends = [value(unravel(flat + step * direction)) for step in (1e-5, -1e-5)]
+    slope = ravel_pytree(grads["body"])[0] @ direction
+    np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-5, rtol=1e-6)
+
+
+# Heads ---------------------------------------------------------------------------------------
+
+
+def rows_with_weights():
+    """Features (9, 4), labels and a mask with a weight of 2, a masked row and an absent class."""
+    rng = np.random.default_rng(5)
+    x, labels = rng.normal(size=(9, 4)), np.arange(9) % 3
+    x[:3] += 2 * np.eye(3, 4)
+    mask = np.ones((9, 4))
+    mask[4], mask[6], mask[:, 3] = 2, 0, 0
+    y = np.eye(4)[labels]
+    return x, labels, *(jnp.asarray(a) for a in (y * (mask > 0), mask))
+
+
+@pytest.mark.parametrize("l2", [0.02, 1.0, 30.0])
+def test_the_logistic_head_is_that_of_scikit_learn(l2):
+    x, labels, y, mask = rows_with_weights()
+    found = quick_jit(lambda z: logistic(z, y, mask, l2, 12))(x)
+    fitted = LogisticRegression(C=1 / l2, fit_intercept=False, tol=1e-12, max_iter=10_000)
+    fitted.fit(x, labels, sample_weight=np.asarray(mask.max(-1)))
+    np.testing.assert_allclose(found[:, :3], fitted.coef_.T, atol=1e-5)
+    np.testing.assert_array_equal(found[:, 3], 0)
+    with jax.enable_x64(False):  # and the digits of float32 are enough
+        single = [jnp.asarray(np.asarray(a), jnp.float32) for a in (x, y, mask)]
+        rough = quick_jit(lambda *rows: logistic(*rows, l2, 12))(*single)
+    np.testing.assert_allclose(rough, found, atol=2e-4 * float(jnp.abs(found).max()))
+
+
+def test_the_logistic_head_of_findings_uses_the_rows_that_have_them():
+    learner, params, one = setting("logistic_head", SPECS["multilabel"], l2=0.5, inner_steps=12)
+    head = learner.adapt(params, one.support, key())
+    for c in range(2):
+        there = np.asarray(one.support.mask[:, c]) > 0
+        x = np.column_stack([one.support.x, np.ones(len(there))])[there]
+        fitted = LogisticRegression(C=2.0, fit_intercept=False, tol=1e-12, max_iter=10_000)
+        fitted.fit(x, np.asarray(one.support.y[:, c])[there])
+        np.testing.assert_allclose(head[:, c], fitted.coef_[0], atol=1e-5)
+
+
+def implicit_agrees_with_differences(head, strength, rtol):
+    """The gradient of a function of the head in the features and in l2."""
+    x, _, y, mask = rows_with_weights()
+    flat, unravel = ravel_pytree({"z": jnp.asarray(x), "l2": jnp.float64(strength)})
+    rng = np.random.default_rng(1)
+    direction, target = rng.normal(size=flat.shape), rng.normal(size=(4, 4))
+
+    def value(at):
+        args = unravel(at)
+        return (target * head(args["z"], y, mask, args["l2"], 25)).sum()
+
+    ends = quick_jit(jax.vmap(value))(jnp.stack([flat + 1e-6 * direction, flat - 1e-6 * direction]))
+    slope = quick_jit(jax.grad(value))(flat)
+    assert np.isfinite(slope).all()
+    np.testing.assert_allclose(slope @ direction, (ends[0] - ends[1]) / 2e-6, rtol=rtol)
+
+
+@pytest.mark.parametrize("strength", [0.1, 1.0, 10.0])
+def test_the_heads_have_the_implicit_gradient(strength):
+    implicit_agrees_with_differences(logistic, strength, 1e-6)
+    implicit_agrees_with_differences(support_vector, strength, 1e-6)
+
+
+@pytest.mark.parametrize("l2", [0.1, 1.0, 10.0])
+def test_the_support_vector_head_is_that_of_scikit_learn(l2):
+    x, labels, y, mask = rows_with_weights()
+    found = quick_jit(lambda z: support_vector(z, y, mask, l2, 25))(x)
+    # The identity in the dual is one more feature a row.
+    wide = np.column_stack([x, np.eye(9)])
+    machine = LinearSVC(
+        C=1 / l2, multi_class="crammer_singer", fit_intercept=False, tol=1e-10, max_iter=100_000
+    ).fit(wide, labels, sample_weight=np.asarray(mask.max(-1)))
+    np.testing.assert_allclose(found[:, :3], machine.coef_.T[:4], atol=1e-6)
+    np.testing.assert_array_equal(found[:, 3], 0)
+    with jax.enable_x64(False):  # and the digits of float32 and the default steps are enough
+        single = [jnp.asarray(np.asarray(a), jnp.float32) for a in (x, y, mask)]
+        rough = quick_jit(lambda *rows: support_vector(*rows, l2, 15))(*single)
+    np.testing.assert_allclose(rough, found, atol=1e-3 * float(jnp.abs(found).max()))
+
+
+def test_metaoptnet_is_scaled_and_its_query_loss_is_the_usual():
+    learner, params, one = setting("metaoptnet", SPECS["multiclass"])
+    params["scale"] = jnp.float64(7.0)
+    head = support_vector(one.support.x, one.support.y, one.support.mask, 10.0, 40)
+    expected = loss(SPECS["multiclass"], 7 * one.query.x @ head, one.query)
+    np.testing.assert_allclose(learner.meta_loss(params, one, key())[0], expected, rtol=1e-5)

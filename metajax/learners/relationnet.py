@@ -3,8 +3,8 @@
 Sung, Yang, Zhang, Xiang, Torr, Hospedales 2018, https://arxiv.org/abs/1711.06025. The score of
 class c is ``r_c(x) = sigmoid g([mean of f over the support of c, f(x)])`` and the meta-loss is the
 mean of ``(r_c - y_c)^2`` over queries and classes, as in the paper and the authors' code. The
-gradient is exact. Differences: g is a perceptron (`width`, 8, 1) on feature vectors, where the
-authors put two convolutions before the layer of 8; the mean over shots, where they take the sum, so
+gradient is exact. Differences: g is a perceptron (`width`, 8, 1) with GELU on feature vectors,
+where the authors put two convolutions and ReLU; the mean over shots, where they take the sum, so
 that the number of shots may vary; no batch normalisation. The logits are ``log r_c``: their softmax
 divides the scores by their sum.
 """
@@ -34,7 +34,7 @@ def relationnet(spec: TaskSpec, encoder: nn.Module, *, width: int = 64) -> Learn
       ValueError: for multilabel and regression tasks.
     """
     require("relationnet", spec, "multiclass")
-    relation = nn.Sequential([MLP((width, 8)), nn.Dense(1)])
+    relation = nn.Sequential([MLP((width, 8), activation=nn.gelu), nn.Dense(1)])
 
     def init(key: jax.Array, episode: Episode) -> PyTree:
         body_key, relation_key = jax.random.split(key)
