@@ -58,7 +58,7 @@ def logistic_head(
             return logistic(z, support.y, support.mask, strength, inner_steps)
 
         def finding(y: jax.Array, mask: jax.Array) -> jax.Array:
-            # Two classes with weights w and -w: the penalty counts 2w twice less than 2w alone.
+            # Classes of weights w and -w: the logit's are 2w, and |w|^2 + |-w|^2 is half of |2w|^2.
             y, mask = jnp.stack([1 - y, y], -1), jnp.stack([mask, mask], -1)
             absent, present = logistic(z, y, mask, 2 * strength, inner_steps).T
             return present - absent
