@@ -3,9 +3,9 @@
 Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra 2016, https://arxiv.org/abs/1606.04080.
 ``P(c | x) = sum_i a(x, x_i) y_ic``, the attention a being a softmax over the support rows of the
 cosine of features (``cosine``, the paper) or of minus their squared distance (``euclidean``, the
-default, because independent re-runs did not reach the paper's figures with the cosine). Logits are
-``log sum_{i in c} exp s(x, x_i)``. The gradient is exact. Differences: one encoder for support and
-query, and no full-context embeddings, as in the paper's own runs on Omniglot: theirs read the
+default, because an independent re-run did not reach the paper's figures with the cosine). Logits
+are ``log sum_{i in c} exp s(x, x_i)``. The gradient is exact. Differences: one encoder for support
+and query, and no full-context embeddings (nor does the paper use them on Omniglot): they read the
 support in an order.
 """
 
