@@ -422,3 +422,11 @@ def test_metaoptnet_is_scaled_and_its_query_loss_is_the_usual():
     head = support_vector(one.support.x, one.support.y, one.support.mask, 10.0, 40)
     expected = loss(SPECS["multiclass"], 7 * one.query.x @ head, one.query)
     np.testing.assert_allclose(learner.meta_loss(params, one, key())[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name,steps", [("logistic_head", -1), ("simpleshot", -1), ("metaoptnet", 0), ("adkf", -1)]
+)
+def test_impossible_numbers_of_steps_are_refused(name, steps):
+    with pytest.raises(ValueError, match=f"{name} needs inner_steps >= .; got {steps}"):
+        LEARNERS[name](SPECS["multiclass"], Identity(), inner_steps=steps)

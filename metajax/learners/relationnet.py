@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metajax.learners.common import require
+from metajax.learners.common import class_means, require
 from metajax.learners.method import Method
 from metajax.losses import ABSENT
 from metajax.nn import MLP
@@ -44,10 +44,7 @@ def relationnet(spec: TaskSpec, encoder: nn.Module, *, width: int = 64) -> Learn
         return {"body": body, "relation": relation.init(relation_key, pairs)}
 
     def adapt(params: PyTree, support: Examples, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        member = support.y * support.mask
-        sizes = member.sum(0)
-        sums = member.T @ encoder.apply(params["body"], support.x)
-        return sums / jnp.maximum(sizes, 1e-12)[:, None], sizes
+        return class_means(encoder.apply(params["body"], support.x), support)
 
     def predict(params: PyTree, adapted: tuple[jax.Array, jax.Array], x: PyTree) -> jax.Array:
         (means, sizes), z = adapted, encoder.apply(params["body"], x)

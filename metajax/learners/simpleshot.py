@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metajax.learners.common import joined, network, require
+from metajax.learners.common import class_means, joined, network, require
 from metajax.learners.heads import logistic
 from metajax.learners.method import Method
 from metajax.losses import ABSENT, loss
@@ -44,25 +44,26 @@ def simpleshot(
       scale: of squared distances (at most 4) in logits, above 0.
 
     Raises:
-      ValueError: for multilabel and regression tasks.
+      ValueError: for multilabel and regression tasks, or a negative number of steps.
     """
     require("simpleshot", spec, "multiclass")
+    if inner_steps < 0:
+        raise ValueError(f"simpleshot needs inner_steps >= 0; got {inner_steps}")
     net = network(spec, encoder)
 
     def init(key: jax.Array, episode: Episode) -> PyTree:
         params = net.init(key, episode.support.x)
         mean = jnp.zeros_like(net.features(params["body"], episode.support.x)[0])
-        return {"body": params["body"], "mean": mean} | ({"head": params["head"]} if shared else {})
+        if not shared:
+            del params["head"]
+        return params | {"mean": mean}
 
     def encode(params: PyTree, x: PyTree) -> jax.Array:
         z = net.features(params["body"], x) - params["mean"]
         return z * jax.lax.rsqrt((z**2).sum(-1, keepdims=True) + 1e-12)
 
     def adapt(params: PyTree, support: Examples, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        member = support.y * support.mask
-        sizes = member.sum(0)
-        sums = member.T @ encode(params, support.x)
-        return sums / jnp.maximum(sizes, 1e-12)[:, None], sizes
+        return class_means(encode(params, support.x), support)
 
     def predict(params: PyTree, adapted: tuple[jax.Array, jax.Array], x: PyTree) -> jax.Array:
         means, sizes = adapted
