@@ -6,16 +6,19 @@ A new method is a file with its constructor and its `METHODS`, and a line here.
 from collections.abc import Callable
 
 from metajax.learners import (
+    adkf,
     anil,
     cavia,
     class_ratio,
     cnp,
+    dkt,
     finetune,
     hard_mining,
     hypernetwork,
     imaml,
     importance,
     linear_probe,
+    logistic_head,
     maml,
     maml_plus,
     meta_curvature,
@@ -23,8 +26,13 @@ from metajax.learners import (
     meta_weight_net,
     multi_task,
     pfn,
+    matchingnet,
+    meta_sgd,
+    metaoptnet,
+    mixture_kernel,
     pooled,
     protonet,
+    relationnet,
     reptile,
     reweight,
     ridge,
@@ -32,6 +40,7 @@ from metajax.learners import (
     scratch,
     self_paced,
     uniform,
+    simpleshot,
 )
 from metajax.learners.method import Method
 from metajax.types import Learner
@@ -47,6 +56,9 @@ _FILES = (
     reptile,
     imaml,
     protonet,
+    matchingnet,
+    relationnet,
+    simpleshot,
     ridge,
     # What reads the support in one pass.
     cnp,
@@ -60,6 +72,11 @@ _FILES = (
     importance,
     reweight,
     meta_weight_net,
+    logistic_head,
+    metaoptnet,
+    mixture_kernel,
+    dkt,
+    adkf,
     # What meta-learning must beat.
     scratch,
     finetune,

@@ -167,6 +167,13 @@ def joined(episode: Episode) -> Examples:
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *episode)
 
 
+def class_means(features: jax.Array, support: Examples) -> tuple[jax.Array, jax.Array]:
+    """The weighted mean feature (C, D) of every class, and the summed weights (C,), 0 if absent."""
+    member = support.y * support.mask
+    sizes = member.sum(0)
+    return member.T @ features / jnp.maximum(sizes, 1e-12)[:, None], sizes
+
+
 def pretrained(spec: TaskSpec, net: Network, adapt: Callable, predict: Callable) -> Learner:
     """Completes a learner that is pre-trained on the pooled rows of all training tasks.
 
