@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from metajax.statistics import MIN_CLUSTERS, cluster_bootstrap, cluster_means, replicate_interval
-from metajax.tables.records import DRAWS, Run, groups, metrics_of, shots_of, task_scores
+from metajax.tables.records import (
+    DRAWS,
+    Run,
+    TaskScores,
+    all_scores,
+    groups,
+    metrics_of,
+    shots_of,
+    task_scores,
+)
 
 COLUMNS = (
     "suite benchmark learner shots metric mean low high tasks seeds "
@@ -47,6 +56,20 @@ def interval(mean: np.ndarray, cluster: np.ndarray, replicates: np.ndarray) -> t
     return total, np.nan, np.nan, *counts, "none"
 
 
+def _single(found: TaskScores) -> list[tuple[int, tuple]]:
+    """Each task's id, and what `interval` gives for it by itself."""
+    ends = np.full((2, len(found.mean)), np.nan)
+    if found.replicates.size:
+        ends = found.mean + np.quantile(found.replicates, [0.025, 0.975], axis=1)
+    defined, whole = ~np.isnan(found.mean), ~np.isnan(ends).any(axis=0)
+    return [
+        (int(t), (float(m), float(low), float(high), int(d), int(d), PATIENTS if w else "none"))
+        for t, m, low, high, d, w in zip(
+            found.tasks, found.mean, *ends, defined, whole, strict=True
+        )
+    ]
+
+
 def long_table(runs: Sequence[Run]) -> pd.DataFrame:
     """Tabulate every metric of every learner, by benchmark and by single task.
 
@@ -66,18 +89,21 @@ def long_table(runs: Sequence[Run]) -> pd.DataFrame:
     for (suite, benchmark, learner), seeds in groups(runs).items():
         lost = sum(run.result["status"] == "diverged" for run in seeds)
         names = dict(enumerate(seeds[0].result.get("tasks") or ()))
-        for shots in sorted({int(s) for run in seeds for s in np.atleast_1d(run.config["shots"])}):
-            for metric in sorted(by_benchmark[suite, benchmark]):
-                found = task_scores(seeds, metric, shots)
+        sizes = sorted({int(s) for run in seeds for s in np.atleast_1d(run.config["shots"])})
+        metrics = sorted(by_benchmark[suite, benchmark])
+        scored = all_scores(seeds, metrics, sizes)
+        for shots in sizes:
+            for metric in metrics:
+                found = scored[metric, shots]
                 if not lost and not found.tasks.size:
                     continue
-                parts = [(benchmark, slice(None))]
-                parts += [(f"{benchmark}/{names[t]}", slice(i, i + 1))
-                          for i, t in enumerate(found.tasks.tolist()) if t in names]  # fmt: skip
+                whole = interval(found.mean, found.cluster, found.replicates)
+                parts = [(benchmark, slice(None), whole)]
+                parts += [(f"{benchmark}/{names[t]}", slice(i, i + 1), value)
+                          for i, (t, value) in enumerate(_single(found)) if t in names]
                 draw = DRAWS[found.draw] if found.draw >= 0 else ""
                 spread = found.seeds.std(ddof=1) if len(seeds) > 1 and not lost else np.nan
-                for name, at in parts:
-                    value = interval(found.mean[at], found.cluster[at], found.replicates[at])
+                for name, at, value in parts:
                     if lost:
                         value = (np.nan,) * 3 + value[3:5] + (f"diverged: {lost} of {len(seeds)}",)
                     rows.append((

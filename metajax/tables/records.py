@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metajax.statistics import cluster_means
-
 DRAWS = ("natural", "balanced")
 # Ranking metrics are read from balanced draws; what depends on the prevalence from natural ones.
 DRAW_OF = dict.fromkeys(
@@ -133,7 +131,7 @@ def metrics_of(runs: Sequence[Run]) -> list[str]:
 
 
 def task_scores(runs: Sequence[Run], metric: str, shots: int) -> TaskScores:
-    """Average the seeds of one learner, task by task.
+    """Average the seeds of one learner, task by task; see `all_scores`.
 
     Args:
       runs: the seeds of one learner on one benchmark.
@@ -143,24 +141,83 @@ def task_scores(runs: Sequence[Run], metric: str, shots: int) -> TaskScores:
     Returns:
       The scores; all of its parts are empty if no run has this metric at these shots.
     """
-    runs = [r for r in runs if metric in r.scores and (r.scores["shots"] == shots).any()]
-    drawn = {int(d) for r in runs for d in np.unique(r.scores["draw"][r.scores["shots"] == shots])}
-    want = DRAW_OF.get(metric, 0)
-    draw = want if want in drawn else min(drawn, default=-1)
-    here = [(r.scores["shots"] == shots) & (r.scores["draw"] == draw) for r in runs]
-    tasks = np.unique(np.concatenate([r.scores["task"][h] for r, h in zip(runs, here, strict=True)]
-                                     or [np.zeros(0, np.int32)]))  # fmt: skip
+    return all_scores(runs, [metric], [shots])[metric, shots]
+
+
+def all_scores(
+    runs: Sequence[Run], metrics: Sequence[str], shots: Sequence[int]
+) -> dict[tuple[str, int], TaskScores]:
+    """Average the seeds of one learner, task by task, for many metrics and numbers of shots.
+
+    Args:
+      runs: the seeds of one learner on one benchmark.
+      metrics: names of score columns.
+      shots: numbers of labelled rows (or rows per class).
+
+    Returns:
+      `TaskScores` by (metric, shots).
+    """
+    found = [_Rows.of(run) for run in runs if "task" in run.scores]
+    out = {}
+    for k in shots:
+        for metric in metrics:
+            have = [r for r in found if metric in r.scores and any(s == k for s, _ in r.at)]
+            drawn = {d for r in have for s, d in r.at if s == k}
+            want = DRAW_OF.get(metric, 0)
+            draw = want if want in drawn else min(drawn, default=-1)
+            out[metric, k] = _average(have, metric, k, draw)
+    return out
+
+
+class _Rows(NamedTuple):
+    """The scores of a run, and where those of each (shots, draw) are."""
+
+    scores: dict[str, np.ndarray]
+    at: dict[tuple[int, int], _Place]
+
+    @classmethod
+    def of(cls, run: Run) -> _Rows:
+        s = run.scores
+        code = s["shots"].astype(np.int64) * 2 + s["draw"]
+        at = {}
+        for c in np.unique(code).tolist():
+            rows = np.flatnonzero(code == c)
+            tasks, first, place = np.unique(s["task"][rows], return_index=True, return_inverse=True)
+            at[c // 2, c % 2] = _Place(rows, tasks, s["cluster"][rows][first], place)
+        return cls(s, at)
+
+
+class _Place(NamedTuple):
+    """Rows (E,) of one number of shots and draw, which task each has, and the tasks (T,)."""
+
+    rows: np.ndarray
+    tasks: np.ndarray
+    clusters: np.ndarray
+    place: np.ndarray
+
+
+def _average(runs: Sequence[_Rows], metric: str, shots: int, draw: int) -> TaskScores:
+    """The scores of one metric at one number of shots."""
+    places = [run.at.get((shots, draw)) for run in runs]
+    none = np.zeros(0, np.int32)
+    tasks = np.unique(np.concatenate([none, *(p.tasks for p in places if p)]))
     size = len(tasks)
     mean = np.full((len(runs), size), np.nan)
     cluster, undefined, nonfinite = np.zeros((3, size), np.int64)
-    for i, (run, rows) in enumerate(zip(runs, here, strict=True)):
-        s = {k: v[rows] for k, v in run.scores.items() if k in (*_KEYS, metric, "nonfinite")}
-        at = np.searchsorted(tasks, s["task"])
-        seen = np.unique(at)
-        mean[i, seen] = cluster_means(s[metric], at)
-        cluster[at] = s["cluster"]
-        undefined += np.bincount(at[np.isnan(s[metric])], minlength=size)
-        nonfinite += np.bincount(at[s.get("nonfinite", np.zeros(len(at))) > 0], minlength=size)
+    for i, (run, here) in enumerate(zip(runs, places, strict=True)):
+        if here is None:
+            continue
+        to, n = np.searchsorted(tasks, here.tasks), len(here.tasks)
+        values = run.scores[metric][here.rows].astype(np.float64)
+        lost = np.isnan(values)
+        total = np.bincount(here.place, np.where(lost, 0.0, values), n)
+        count = np.bincount(here.place, ~lost, n)
+        mean[i, to] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        cluster[to] = here.clusters
+        undefined[to] += np.bincount(here.place[lost], minlength=n)
+        if "nonfinite" in run.scores:
+            failed = run.scores["nonfinite"][here.rows] > 0
+            nonfinite[to] += np.bincount(here.place[failed], minlength=n)
     boots = [_replicates(run.scores, metric, shots, draw, tasks) for run in runs]
     # A seed without replicates would leave the others' too wide: then there is no interval.
     alike = len({b.shape for b in boots}) == 1
@@ -188,6 +245,8 @@ def _replicates(
     if not row.any():
         return np.zeros((len(tasks), 0))
     kept = scores["boot"][int(np.argmax(row))].astype(np.float64)
+    if np.array_equal(tasks, scores["boot_task"]):
+        return kept
     out = np.full((len(tasks), kept.shape[1]), np.nan)
     _, to, of = np.intersect1d(tasks, scores["boot_task"], return_indices=True)
     out[to] = kept[of]
@@ -196,7 +255,7 @@ def _replicates(
 
 def shots_of(runs: Sequence[Run]) -> list[int]:
     """Return the numbers of shots that the runs were tested with, in increasing order."""
-    return sorted({int(s) for run in runs for s in run.scores.get("shots", ())})
+    return sorted({s for run in runs for s in np.unique(run.scores.get("shots", ())).tolist()})
 
 
 def _flat(run: Run) -> dict[str, Any]:
