@@ -253,3 +253,62 @@ def average_ranks(scores: np.ndarray, higher_is_better: bool) -> np.ndarray:
     if not len(scores):
         return np.full(scores.shape[1], np.nan)
     return stats.rankdata(-scores if higher_is_better else scores, axis=1).mean(axis=0)
+
+
+def friedman(scores: np.ndarray) -> float:
+    """Return the p-value of Friedman's test that all learners are alike.
+
+    Args:
+      scores: (n, learners) cluster means without NaN, at least 3 learners.
+
+    Returns:
+      The p-value of the chi-square approximation; 1 if all learners tie everywhere.
+
+    Reference:
+      Demsar (2006), Statistical comparisons of classifiers over multiple data sets.
+    """
+    ranks = stats.rankdata(np.asarray(scores, np.float64), axis=1)
+    if np.ptp(ranks) == 0:
+        return 1.0
+    return float(stats.friedmanchisquare(*ranks.T).pvalue)
+
+
+def nemenyi_difference(learners: int, blocks: int, level: float = 0.95) -> float:
+    """Return the critical difference of average ranks, for all pairs of learners together.
+
+    ``CD = q * sqrt(k (k + 1) / (6 N))``, q the studentised range's quantile over sqrt(2).
+
+    Args:
+      learners: k, at least 2.
+      blocks: N, clusters over which the ranks are averaged.
+      level: confidence over all pairs, in (0, 1).
+
+    Returns:
+      Learners whose average ranks differ by less are not told apart.
+
+    Reference:
+      Nemenyi (1963); Demsar (2006), section 3.2.2.
+    """
+    q = stats.studentized_range.ppf(level, learners, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(learners * (learners + 1) / (6 * blocks)))
+
+
+def cliques(ranks: np.ndarray, difference: float) -> list[tuple[int, int]]:
+    """Return the groups of learners that are not told apart.
+
+    Args:
+      ranks: (learners,) average ranks, increasing.
+      difference: critical difference.
+
+    Returns:
+      ``(first, last)`` places of every largest group of two or more whose ranks all differ by less
+      than the critical difference.
+    """
+    ranks = np.asarray(ranks, np.float64)
+    last = np.searchsorted(ranks, ranks + difference, side="left") - 1
+    groups, reached = [], -1
+    for first, end in enumerate(last.tolist()):
+        if end > first and end > reached:
+            groups.append((first, end))
+            reached = end
+    return groups
