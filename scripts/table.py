@@ -1,4 +1,4 @@
-"""Write a suite's tables from its records: results/SUITE/table.md and table.csv."""
+"""Write a suite's tables and figures from its records: results/SUITE/table.md, .csv, .tex, ..."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"table.py: {error}", file=sys.stderr)
         return 2
-    print(f"{len(runs)} runs: {folder / 'table.md'}, {folder / 'table.csv'}")
+    print(f"{len(runs)} runs: {folder}/{{{', '.join(tables.FILES)}}}")
     return 0
 
 

@@ -112,7 +112,8 @@ def learning_curves(firsts: Sequence[Grid]) -> Figure:
                        ylabel=name_of(grid.metric))  # fmt: skip
         axes.set_title(grid.benchmark, color=INK, fontsize=11)
         draw_curves(axes, grid, highlighted(grid))
-        axes.legend(frameon=False, fontsize=7, labelcolor=INK, ncols=2)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False,
+                    fontsize=7, labelcolor=INK)  # fmt: skip
     return figure
 
 
@@ -137,7 +138,7 @@ def draw_ranks(axes: Any, ranks: Ranks) -> None:
     axes.set_axis_off()
     ink = {"color": INK, "clip_on": False}
     axes.plot([low, high], [0, 0], lw=1, **ink)
-    for tick in np.unique(np.linspace(low, high, min(int(high - low) + 1, 11)).round()):
+    for tick in np.arange(low, high + 1, max(1, np.ceil((high - low) / 12))):
         axes.plot([tick, tick], [0, 0.25], lw=1, **ink)
         axes.text(tick, 0.4, f"{tick:.0f}", ha="center", va="bottom", fontsize=8, **ink)
     for i, (name, v) in enumerate(zip(names, value, strict=True)):

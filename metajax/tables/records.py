@@ -21,7 +21,8 @@ DRAW_OF = dict.fromkeys(
 ) | dict.fromkeys(("brier", "ece", "log_loss"), 0)  # fmt: skip
 _KEYS = ("shots", "draw", "episode", "task", "cluster")
 _BOOT = ("boot", "boot_shots", "boot_draw", "boot_metric", "boot_task")
-_OTHERS = (*_KEYS, "nonfinite", *_BOOT, "calibration", "calibration_shots")
+_OTHERS = (*_KEYS, "nonfinite", *_BOOT, "calibration", "calibration_shots",
+           "weight_edges", "weight_counts")  # fmt: skip
 
 
 class Run(NamedTuple):

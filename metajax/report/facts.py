@@ -1,0 +1,250 @@
+"""What the records say of data, models and machines, as texts and tables (part of the report)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from metajax.datasets import CARDS, Card
+from metajax.learners import METHODS
+from metajax.report.checklists import CLAIM, TRIPOD, answer
+from metajax.tables.grids import Grid
+from metajax.tables.layout import cell, name_of, number
+from metajax.tables.markdown import tests
+from metajax.tables.records import Run
+
+_FIELDS = (
+    ("title", "name"), ("task", "one task"), ("label", "label"), ("split_unit", "split unit"),
+    ("row_group", "row group"), ("cluster", "cluster"), ("splits", "splits"),
+    ("protocol", "how the files are read"), ("overlaps", "overlaps and leaks"),
+    ("intended_use", "intended use"), ("improper_use", "improper use"), ("licence", "licence"),
+    ("citation", "citation"), ("homepage", "more"),
+)  # fmt: skip
+_MOST = 6  # values listed of one entry
+
+
+def recorded(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
+    """Return the data sets that the runs name: version and sha256 of every file, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        for name, card in (run.environment.get("cards") or {}).items():
+            one = found.setdefault(name, {"versions": set(), "files": {}})
+            one["versions"].add(str(card.get("version", "unknown")))
+            for path, digest in (card.get("files") or {}).items():
+                one["files"].setdefault(path, set()).add(str(digest))
+    return dict(sorted(found.items()))
+
+
+def known(runs: Iterable[Run]) -> dict[str, Card]:
+    """Return those cards of this version of MetaJAX that the runs were made with."""
+    return {name: CARDS[name] for name, one in recorded(runs).items()
+            if name in CARDS and one["versions"] == {CARDS[name].version}}  # fmt: skip
+
+
+def cards(runs: Sequence[Run]) -> str:
+    """Write the data cards as HTML."""
+    out, have = [], known(runs)
+    for name, one in recorded(runs).items():
+        rows = [("version in the records", ", ".join(sorted(one["versions"])))]
+        if name in have:
+            rows += [(told, str(getattr(have[name], field))) for field, told in _FIELDS]
+        elif name in CARDS:
+            rows.append(("card", f"changed since: now version {CARDS[name].version}"))
+        else:
+            rows.append(("card", "not one of this library's data sets"))
+        rows += [(path, "sha256 " + ", ".join(sorted(d))) for path, d in sorted(one["files"].items())]
+        out.append(f"<details><summary>{escape(name)}</summary>{pairs(rows)}</details>")
+    if not out:
+        return "<p>The runs name no data set: synthetic tasks, or no card was kept.</p>"
+    return "".join(out)
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> str:
+    """Write names and texts as a table."""
+    lines = "\n".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>'
+                      for name, text in rows)  # fmt: skip
+    return f'<table class="wrap"><tbody>{lines}</tbody></table>'
+
+
+def environment(runs: Sequence[Run]) -> str:
+    """Write where the runs were made and what they took; what differs between them is listed."""
+    rows = [("runs", str(len(runs)))]
+    seen = _leaves([run.environment for run in runs])
+    rows += [(name, _listed(values)) for name, values in seen.items() if not name.startswith("cards")]
+    spent = _leaves([{"seconds": run.result.get("seconds") or {}} for run in runs])
+    spent |= _leaves([{k: v for k, v in run.result.items() if k in _MEASURED} for run in runs])
+    rows += [(f"{name}, a run", _span(values)) for name, values in spent.items()]
+    return f"<details><summary>{len(runs)} runs</summary>{pairs(rows)}</details>"
+
+
+_MEASURED = ("runs_in_program", "seconds_to_first_call", "peak_memory", "energy", "memory")
+
+
+def _leaves(trees: Iterable[Any]) -> dict[str, list]:
+    """The different values of every leaf of nested dictionaries, by dotted name."""
+    seen: dict[str, dict] = {}
+
+    def walk(value: Any, name: str) -> None:
+        if isinstance(value, dict):
+            for key in sorted(value):
+                walk(value[key], f"{name}.{key}" if name else str(key))
+        elif value is not None:
+            seen.setdefault(name, {})[repr(value)] = value
+
+    for tree in trees:
+        walk(tree, "")
+    return {name: list(seen[name].values()) for name in sorted(seen)}
+
+
+def _listed(values: Sequence[Any]) -> str:
+    """Values in order, the first few named."""
+    texts = sorted({str(value) for value in values})
+    more = f" and {len(texts) - _MOST} more" if len(texts) > _MOST else ""
+    return ", ".join(texts[:_MOST]) + more
+
+
+def _span(values: Sequence[Any]) -> str:
+    """The range of numbers, or a list."""
+    numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    if len(numbers) < len(values) or not numbers:
+        return _listed(values)
+    low, high = min(numbers), max(numbers)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
+    """Gather what answers items of the checklists.
+
+    Args:
+      runs: what `load_runs` gave.
+      made: what `tables.grids` gave.
+
+    Returns:
+      Texts by name; what these runs do not tell is absent.
+    """
+    have = known(runs)
+    tested = [run for run in runs if run.scores]
+    out = {
+        "aim": f"Development and evaluation of few-shot prediction models on "
+               f"{_listed({g.benchmark for g in made})}.",
+        "learners": "; ".join(_learner(name) for name in sorted({r.config["learner"] for r in runs}))
+                    + ".",
+        "encoders": _settings(runs, "encoder"),
+        "training": _settings(runs, "train", "inner"),
+        "selection": "The step with the best score on meta-validation tasks; meta-test tasks are "
+                     "read once a run.",
+        "seeds": f"Drawn from the run's seed: {_listed({r.config['seed'] for r in runs})}.",
+        "missing": "Scaling and imputation are fitted on the support or on meta-training rows, "
+                   "never on queries.",
+        "measures": f"{', '.join(dict.fromkeys(name_of(g.metric) for g in made))}; learning, "
+                    "calibration and decision curves.",
+        "tests": "95 % intervals by bootstrap over clusters (patients below 10 clusters); paired "
+                 "Wilcoxon tests with Holm's correction, Friedman and Nemenyi from 10 clusters on. "
+                 + " ".join(dict.fromkeys(tests(g.ranks) for g in made)),
+        "clusters": "Scores of every task: scatter of this page and table.csv.",
+        "updating": "Every model adapts to the k labels of its task; none was changed after its "
+                    "test.",
+        "output": "Outputs of classification are probabilities; no threshold is fixed, decision "
+                  "curves show all.",
+        "imbalance": "Ranking metrics come from balanced draws of the support, calibration from "
+                     "natural draws.",
+        "ensembles": "Seeds are averaged in the scores, never in the predictions.",
+        "performance": " ".join(_best(grid) for grid in made[:_MOST]),
+        "failures": _failures(tested),
+        "protocol": f"Protocol: {_listed({r.result.get('protocol') for r in runs} - {None, ''})}; "
+                    "CONTRIBUTING.md states its rules.",
+        "size": _size(tested, have),
+        "prevalence": _prevalence(tested),
+        "software": _packages(runs),
+        "code": f"MetaJAX, Apache-2.0, commit "
+                f"{_listed({r.environment.get('commit') for r in runs} - {None}) or 'unknown'}.",
+        "sums": "sha256 of every raw file: data cards of this page." if recorded(runs) else "",
+        "limits": "Below 10 clusters intervals speak for these tasks only; the spread over seeds is "
+                  "not in them. " + _of(have, "improper_use"),
+    }  # fmt: skip
+    told = (("data", "title"), ("outcome", "label"), ("tasks", "task"), ("reading", "protocol"),
+            ("splits", "splits"), ("licences", "licence"))  # fmt: skip
+    out |= {name: _of(have, field) for name, field in told}
+    out["units"] = " ".join(
+        f"{name}: meta-splits by {card.split_unit}, support and query by {card.row_group}, "
+        f"intervals by {card.cluster}." for name, card in have.items()
+    )  # fmt: skip
+    return {name: text for name, text in out.items() if text.strip()}
+
+
+def _of(have: dict[str, Card], field: str) -> str:
+    """One field of all cards."""
+    return " ".join(f"{name}: {getattr(card, field)}." for name, card in have.items()
+                    if getattr(card, field))  # fmt: skip
+
+
+def _learner(name: str) -> str:
+    method = METHODS.get(name)
+    return f"{name} ({method.reference})" if method and method.reference else name
+
+
+def _settings(runs: Sequence[Run], *parts: str) -> str:
+    """The configuration's settings, ranges where runs differ."""
+    seen = _leaves([{p: run.config.get(p) or {} for p in parts} for run in runs])
+    return "; ".join(f"{name} = {_span(values)}" for name, values in seen.items()) + "." * bool(seen)
+
+
+def _best(grid: Grid) -> str:
+    if not grid.best or not grid.shots:
+        return ""
+    row = grid.cells.get((grid.best, grid.shots[-1]))
+    if row is None:
+        return ""
+    shown = "".join(cell(row["mean"], row["low"], row["high"], row["interval"]))
+    return (f"{grid.benchmark}, {name_of(grid.metric)} at k = {grid.shots[-1]}: {grid.best} "
+            f"{shown}.")  # fmt: skip
+
+
+def _failures(runs: Sequence[Run]) -> str:
+    bad = sum(int((run.scores.get("nonfinite", np.zeros(1)) > 0).sum()) for run in runs)
+    return f"Episodes with non-finite outputs, scored as chance: {bad}."
+
+
+def _size(runs: Sequence[Run], have: dict[str, Card]) -> str:
+    tasks = {(r.config["benchmark"], int(t)) for r in runs for t in np.unique(r.scores["task"])}
+    rows = [f"{name}: {card.counts.rows} labelled rows." for name, card in have.items()]
+    return " ".join([f"{len(tasks)} test tasks.", *rows])
+
+
+def _prevalence(runs: Sequence[Run]) -> str:
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        if "prevalence" in run.scores:
+            natural = run.scores["prevalence"][run.scores["draw"] == 0]
+            if natural.size and not np.isnan(natural).all():
+                found.setdefault(run.config["benchmark"], []).append(float(np.nanmean(natural)))
+    return " ".join(f"{name}: share of label 1 in natural draws {number(np.mean(values))}."
+                    for name, values in found.items())  # fmt: skip
+
+
+def _packages(runs: Sequence[Run]) -> str:
+    seen = _leaves([{"python": run.environment.get("python"),
+                     **(run.environment.get("packages") or {})} for run in runs])  # fmt: skip
+    return "; ".join(f"{name} {_listed(values)}" for name, values in seen.items()) + "." * bool(seen)
+
+
+def checklists(runs: Sequence[Run], made: Sequence[Grid]) -> str:
+    """Write both checklists as HTML, answered where the records can."""
+    told, out = facts(runs, made), []
+    for name, items in (("TRIPOD+AI (2024)", TRIPOD), ("CLAIM (2020), for imaging", CLAIM)):
+        lines, states = [], []
+        for item in items:
+            state, text = answer(item, told)
+            states.append(state)
+            mark = f'<td class="open">{state}</td>' if state == "open" else f"<td>{state}</td>"
+            lines.append(f'<tr><th scope="row">{escape(item.number)}</th><td>{escape(item.asks)}</td>'
+                         f"{mark}<td>{escape(text)}</td></tr>")  # fmt: skip
+        count = ", ".join(f"{states.count(s)} {s}" for s in ("filled", "in part", "open"))
+        head = "".join(f'<th scope="col">{h}</th>' for h in ("item", "asks", "state", "records say"))
+        out.append(f"<details><summary>{name}: {count}</summary><div class=\"scroll\">"
+                   f'<table class="wrap"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}'
+                   "</tbody></table></div></details>")  # fmt: skip
+    return "".join(out)
