@@ -118,8 +118,10 @@ def report(
     ]  # fmt: skip
     sections = [one for one in sections if one[2]]
     links = "".join(f'<li><a href="#{key}">{escape(name)}</a></li>' for key, name, _ in sections)
-    body = "\n".join(f'<section id="{key}" aria-labelledby="h-{key}"><h2 id="h-{key}">'
-                     f"{escape(name)}</h2>{text}</section>" for key, name, text in sections)  # fmt: skip
+    body = "\n".join(
+        f'<section id="{key}" aria-labelledby="h-{key}"><h2 id="h-{key}">{escape(name)}</h2>{text}'
+        "</section>" for key, name, text in sections
+    )  # fmt: skip
     own = resources.files("metajax.report")
     style, script = ((own / f"page.{kind}").read_text() for kind in ("css", "js"))
     return (
@@ -127,8 +129,8 @@ def report(
         f'<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)}</title><style>{style}</style></head>\n<body>"
         f'<a class="skip" href="#main">Skip to the results</a><header><h1>{escape(title)}</h1>'
-        f'<p class="note">{len(runs)} runs of {len({n for g in made for n in g.learners})} learners '
-        f"on {len(firsts)} benchmarks.</p>"
+        f'<p class="note">{len(runs)} runs of {len({n for g in made for n in g.learners})} '
+        f"learners; benchmarks: {len(firsts)}.</p>"
         f'<nav aria-label="Sections"><ul>{links}</ul></nav></header>\n<main id="main">{body}</main>'
         f'<script type="application/json" id="tasks">{data}</script><script>{script}</script>'
         "\n</body></html>\n"
@@ -167,8 +169,8 @@ def _leaderboard(made, firsts, table, runs) -> str:
     for grid in firsts:
         own = [g for g in made if (g.suite, g.benchmark) == (grid.suite, grid.benchmark)]
         rows = part(table, grid.suite, grid.benchmark)
-        members = [r for r in runs
-                   if (r.config["suite"], r.config["benchmark"]) == (grid.suite, grid.benchmark)]  # fmt: skip
+        where = (grid.suite, grid.benchmark)
+        members = [r for r in runs if (r.config["suite"], r.config["benchmark"]) == where]
         out += [boards.board(g, g is grid) for g in own]
         said = " ".join(footer(rows, members, [g.metric for g in own]))
         out.append(f'<p class="note" data-benchmark="{escape(grid.benchmark)}">'
@@ -179,10 +181,9 @@ def _leaderboard(made, firsts, table, runs) -> str:
 def _ranks(firsts: Sequence[Grid], draw: _Pen) -> str:
     said = "Average ranks over clusters and numbers of shots; 1 is best."
     whole = ""
-    if len(firsts) > 1:
-        ranks = overall(firsts)
-        whole = draw(ranks_figure([("", ranks)]), f"All benchmarks. {said}")
-        whole = f'<div class="figures"><div><h3>All benchmarks</h3>{whole}</div></div>' * bool(whole)
+    if len(firsts) > 1 and (figure := ranks_figure([("", overall(firsts))])) is not None:
+        whole = draw(figure, f"All benchmarks. {said}")
+        whole = f'<div class="figures"><div><h3>All benchmarks</h3>{whole}</div></div>'
     return whole + _each(firsts, lambda g: draw(
         ranks_figure([("", g.ranks)]), f"{name_of(g.metric)}. {said}"))  # fmt: skip
 

@@ -71,8 +71,8 @@ def overview(firsts: Sequence[Grid], ranks: Ranks) -> str:
              for g in firsts for k in g.shots]  # fmt: skip
     rows = [(name, [_rank(ranks, name), *(_shown(g, name, k) for g in firsts for k in g.shots)])
             for name in by_rank(firsts, ranks)[: 2 * MOST_ROWS]]  # fmt: skip
-    said = f"<p class=\"note\">{escape(tests(ranks))}</p>"
-    return _board("All benchmarks", head, rows) + said
+    said = f'<p class="note">{escape(tests(ranks))}</p>'
+    return f'<div class="overview">{_board("All benchmarks", head, rows)}{said}</div>'
 
 
 def board(grid: Grid, first: bool) -> str:
@@ -143,7 +143,8 @@ def scatter_data(
         alive = [n for n in grid.learners if n in grid.columns]
         if len(alive) < 2:
             continue
-        titles = next((r.result["tasks"] for n in alive for r in own[n] if r.result.get("tasks")), [])
+        named = [run.result["tasks"] for n in alive for run in own[n] if run.result.get("tasks")]
+        titles = named[0] if named else []
         shots = shots_of(own[alive[0]])
         first = task_scores(own[alive[0]], grid.metric, shots[0]).tasks
         room = max(2, budget // max(len(shots) * len(first), 1))

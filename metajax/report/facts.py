@@ -13,7 +13,6 @@ from metajax.learners import METHODS
 from metajax.report.checklists import CLAIM, TRIPOD, answer
 from metajax.tables.grids import Grid
 from metajax.tables.layout import cell, name_of, number
-from metajax.tables.markdown import tests
 from metajax.tables.records import Run
 
 _FIELDS = (
@@ -55,7 +54,8 @@ def cards(runs: Sequence[Run]) -> str:
             rows.append(("card", f"changed since: now version {CARDS[name].version}"))
         else:
             rows.append(("card", "not one of this library's data sets"))
-        rows += [(path, "sha256 " + ", ".join(sorted(d))) for path, d in sorted(one["files"].items())]
+        for path, digests in sorted(one["files"].items()):
+            rows.append((path, f"sha256 {', '.join(sorted(digests))}"))
         out.append(f"<details><summary>{escape(name)}</summary>{pairs(rows)}</details>")
     if not out:
         return "<p>The runs name no data set: synthetic tasks, or no card was kept.</p>"
@@ -73,7 +73,7 @@ def environment(runs: Sequence[Run]) -> str:
     """Write where the runs were made and what they took; what differs between them is listed."""
     rows = [("runs", str(len(runs)))]
     seen = _leaves([run.environment for run in runs])
-    rows += [(name, _listed(values)) for name, values in seen.items() if not name.startswith("cards")]
+    rows += [(name, _listed(v)) for name, v in seen.items() if not name.startswith("cards")]
     spent = _leaves([{"seconds": run.result.get("seconds") or {}} for run in runs])
     spent |= _leaves([{k: v for k, v in run.result.items() if k in _MEASURED} for run in runs])
     rows += [(f"{name}, a run", _span(values)) for name, values in spent.items()]
@@ -130,8 +130,7 @@ def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
     out = {
         "aim": f"Development and evaluation of few-shot prediction models on "
                f"{_listed({g.benchmark for g in made})}.",
-        "learners": "; ".join(_learner(name) for name in sorted({r.config["learner"] for r in runs}))
-                    + ".",
+        "learners": f"{'; '.join(map(_learner, sorted({r.config['learner'] for r in runs})))}.",
         "encoders": _settings(runs, "encoder"),
         "training": _settings(runs, "train", "inner"),
         "selection": "The step with the best score on meta-validation tasks; meta-test tasks are "
@@ -142,8 +141,7 @@ def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
         "measures": f"{', '.join(dict.fromkeys(name_of(g.metric) for g in made))}; learning, "
                     "calibration and decision curves.",
         "tests": "95 % intervals by bootstrap over clusters (patients below 10 clusters); paired "
-                 "Wilcoxon tests with Holm's correction, Friedman and Nemenyi from 10 clusters on. "
-                 + " ".join(dict.fromkeys(tests(g.ranks) for g in made)),
+                 "Wilcoxon tests with Holm's correction, Friedman and Nemenyi from 10 clusters on.",
         "clusters": "Scores of every task: scatter of this page and table.csv.",
         "updating": "Every model adapts to the k labels of its task; none was changed after its "
                     "test.",
@@ -162,8 +160,8 @@ def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
         "code": f"MetaJAX, Apache-2.0, commit "
                 f"{_listed({r.environment.get('commit') for r in runs} - {None}) or 'unknown'}.",
         "sums": "sha256 of every raw file: data cards of this page." if recorded(runs) else "",
-        "limits": "Below 10 clusters intervals speak for these tasks only; the spread over seeds is "
-                  "not in them. " + _of(have, "improper_use"),
+        "limits": "Below 10 clusters intervals speak for these tasks only; the spread over seeds "
+                  f"is not in them. {_of(have, 'improper_use')}",
     }  # fmt: skip
     told = (("data", "title"), ("outcome", "label"), ("tasks", "task"), ("reading", "protocol"),
             ("splits", "splits"), ("licences", "licence"))  # fmt: skip
@@ -189,7 +187,8 @@ def _learner(name: str) -> str:
 def _settings(runs: Sequence[Run], *parts: str) -> str:
     """The configuration's settings, ranges where runs differ."""
     seen = _leaves([{p: run.config.get(p) or {} for p in parts} for run in runs])
-    return "; ".join(f"{name} = {_span(values)}" for name, values in seen.items()) + "." * bool(seen)
+    told = "; ".join(f"{name} = {_span(values)}" for name, values in seen.items())
+    return f"{told}." if told else ""
 
 
 def _best(grid: Grid) -> str:
@@ -228,7 +227,8 @@ def _prevalence(runs: Sequence[Run]) -> str:
 def _packages(runs: Sequence[Run]) -> str:
     seen = _leaves([{"python": run.environment.get("python"),
                      **(run.environment.get("packages") or {})} for run in runs])  # fmt: skip
-    return "; ".join(f"{name} {_listed(values)}" for name, values in seen.items()) + "." * bool(seen)
+    told = "; ".join(f"{name} {_listed(values)}" for name, values in seen.items())
+    return f"{told}." if told else ""
 
 
 def checklists(runs: Sequence[Run], made: Sequence[Grid]) -> str:
@@ -240,11 +240,14 @@ def checklists(runs: Sequence[Run], made: Sequence[Grid]) -> str:
             state, text = answer(item, told)
             states.append(state)
             mark = f'<td class="open">{state}</td>' if state == "open" else f"<td>{state}</td>"
-            lines.append(f'<tr><th scope="row">{escape(item.number)}</th><td>{escape(item.asks)}</td>'
-                         f"{mark}<td>{escape(text)}</td></tr>")  # fmt: skip
+            lines.append(
+                f'<tr><th scope="row">{escape(item.number)}</th><td>{escape(item.asks)}</td>'
+                f"{mark}<td>{escape(text)}</td></tr>"
+            )
         count = ", ".join(f"{states.count(s)} {s}" for s in ("filled", "in part", "open"))
-        head = "".join(f'<th scope="col">{h}</th>' for h in ("item", "asks", "state", "records say"))
-        out.append(f"<details><summary>{name}: {count}</summary><div class=\"scroll\">"
+        names = ("item", "asks", "state", "records say")
+        head = "".join(f'<th scope="col">{one}</th>' for one in names)
+        out.append(f'<details><summary>{name}: {count}</summary><div class="scroll">'
                    f'<table class="wrap"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}'
                    "</tbody></table></div></details>")  # fmt: skip
     return "".join(out)

@@ -99,8 +99,11 @@ def long_table(runs: Sequence[Run]) -> pd.DataFrame:
                     continue
                 whole = interval(found.mean, found.cluster, found.replicates)
                 parts = [(benchmark, slice(None), whole)]
-                parts += [(f"{benchmark}/{names[t]}", slice(i, i + 1), value)
-                          for i, (t, value) in enumerate(_single(found)) if t in names]
+                parts += [
+                    (f"{benchmark}/{names[t]}", slice(i, i + 1), value)
+                    for i, (t, value) in enumerate(_single(found))
+                    if t in names
+                ]
                 draw = DRAWS[found.draw] if found.draw >= 0 else ""
                 spread = found.seeds.std(ddof=1) if len(seeds) > 1 and not lost else np.nan
                 for name, at, value in parts:
