@@ -118,9 +118,14 @@ def decision(seeds: Seeds, folder: Path | None = None) -> tuple[Figure | None, s
     axes.axhline(0, color=GREY, lw=1, label="treat none")
     axes.set(xlim=(0, 1), ylim=(-0.15 * share, 1.1 * share))
     _legend(figure)
-    every = all(one is not None for one in fine.values())
-    said = f"Decision curves at k = {shots}, natural draws, all tasks and seeds together, at every "
-    said += "hundredth." if every else "tenth (hundredth without markers: predictions were kept)."
+    kept = [one is not None for one in fine.values()]
+    said = f"Decision curves at k = {shots}, natural draws, all tasks and seeds together, "
+    if all(kept):
+        said += "at every hundredth."
+    elif any(kept):
+        said += "at every tenth (markers) or, where predictions were kept, hundredth."
+    else:
+        said += "at every tenth."
     return figure, said + " Higher is better; a model below both grey lines does harm."
 
 

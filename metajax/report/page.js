@@ -78,7 +78,7 @@
     const x = $("s-x").value, y = $("s-y").value;
     const [xs, ys] = [x, y].map((learner) => one.scores[learner][$("s-shots").value]);
     const points = xs.map((v, i) => [v, ys[i], one.tasks[i]]).filter(([a, b]) => a !== null && b !== null);
-    const size = 440, left = 62, foot = 46, plot = size - left - 12;
+    const size = 440, left = 62, plot = size - left - 30;
     const values = points.flatMap(([a, b]) => [a, b]);
     let low = Math.min(...values), high = Math.max(...values);
     const pad = (high - low) * 0.06 || 0.05;

@@ -25,6 +25,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 GREY = "#8b8f94"
 INK = "#010203"  # replaced by the text colour around the figure, so that it follows light and dark
 MOST = 40  # learners in one figure
+LONGEST = 26  # letters of a name beside a rank
 ALONE = ("<style>svg{color:#1c1e21;font-family:system-ui,sans-serif}"
          "@media(prefers-color-scheme:dark){svg{color:#e6e7e9}}</style>")  # fmt: skip
 
@@ -133,7 +134,7 @@ def draw_ranks(axes: Any, ranks: Ranks) -> None:
     half, step, gap = (len(names) + 1) // 2, 1.0, 0.45
     top = -1.0 - gap * len(bars)
     pad = 0.04 * (high - low)
-    axes.set(xlim=(low - 0.55 * (high - low), high + 0.55 * (high - low)),
+    axes.set(xlim=(low - 0.75 * (high - low), high + 0.75 * (high - low)),
              ylim=(top - step * half - 0.3, 2.2 if ranks.difference else 1.2))  # fmt: skip
     axes.set_axis_off()
     ink = {"color": INK, "clip_on": False}
@@ -146,6 +147,7 @@ def draw_ranks(axes: Any, ranks: Ranks) -> None:
         y = top - step * (i if left else len(names) - 1 - i)
         end = low - pad if left else high + pad
         axes.plot([v, v, end], [0, y, y], color=GREY, lw=0.8, clip_on=False)
+        name = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
         label = f"{name}  {v:.1f}" if left else f"{v:.1f}  {name}"
         axes.text(end - pad / 2 if left else end + pad / 2, y, label, fontsize=8,
                   ha="right" if left else "left", va="center", **ink)  # fmt: skip
@@ -166,7 +168,7 @@ def ranks_figure(parts: Sequence[tuple[str, Ranks]]) -> Figure | None:
     heights = [1.4 + 0.2 * (min(len(ranks.mean), MOST) + 1) // 2 for _, ranks in parts]
     heights = [h + (0.8 if ranks.difference else 0) for h, (_, ranks) in
                zip(heights, parts, strict=True)]  # fmt: skip
-    figure = new_figure(7.5, sum(heights))
+    figure = new_figure(6.2, sum(heights))
     spec = figure.add_gridspec(len(parts), 1, height_ratios=heights)
     for i, (title, ranks) in enumerate(parts):
         axes = axes_in(figure, spec[i])
