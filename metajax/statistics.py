@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 MIN_CLUSTERS = 10  # below this many clusters no p-value is given
+_EXACT = 50  # pairs up to which Wilcoxon's distribution is counted out
 
 
 class Interval(NamedTuple):
@@ -215,7 +216,19 @@ def paired_wilcoxon(a: np.ndarray, b: np.ndarray) -> float | None:
         return None
     if not difference.any():
         return 1.0
-    return float(stats.wilcoxon(difference).pvalue)
+    if difference.size > _EXACT:
+        return float(stats.wilcoxon(difference).pvalue)
+    # Exact, with ties as well: the sum of the ranks of positive differences over all signs. Twice
+    # the mid-ranks are whole numbers.
+    difference = difference[difference != 0]
+    ranks = np.rint(2 * stats.rankdata(np.abs(difference))).astype(int)
+    chance = np.zeros(ranks.sum() + 1)
+    chance[0] = 1.0
+    for rank in ranks:
+        chance[rank:] = chance[rank:] + chance[: len(chance) - rank]
+        chance /= 2
+    positive = ranks[difference > 0].sum()
+    return float(min(1.0, 2 * min(chance[: positive + 1].sum(), chance[positive:].sum())))
 
 
 def holm(pvalues: Sequence[float | None]) -> np.ndarray:

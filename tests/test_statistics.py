@@ -197,6 +197,14 @@ def test_wilcoxon_is_scipys_on_defined_pairs():
     found = statistics.paired_wilcoxon(np.append(a, gaps), np.append(b, 1 + 0 * gaps))
     np.testing.assert_allclose(found, expected)
     assert statistics.paired_wilcoxon(a, a) == 1.0
+    for pairs in (10, 13, 49, 60):  # 60: the normal approximation
+        a, b = rng.normal(size=(2, pairs))
+        found = statistics.paired_wilcoxon(a, b + 0.3)
+        np.testing.assert_allclose(found, stats.wilcoxon(a, b + 0.3).pvalue, rtol=1e-9)
+    # ties and zeros: scipy goes through all signs, for as few pairs as these
+    tied = np.array([0.0, 1, 1, 2, -1, 2, 3, 3, -2, 4, 5])
+    found = statistics.paired_wilcoxon(tied, 0 * tied)
+    np.testing.assert_allclose(found, stats.wilcoxon(tied).pvalue, rtol=1e-9)
     assert statistics.paired_wilcoxon(a[:9], b[:9]) is None
     assert statistics.paired_wilcoxon(a[:10], b[:10]) is not None
     tied = np.round(a), np.round(b)

@@ -188,7 +188,8 @@ def weights(seeds: Seeds) -> tuple[Figure | None, str]:
         edges = runs[0].scores["weight_edges"]
         counts = sum(np.asarray(r.scores["weight_counts"], np.float64) for r in runs
                      if np.array_equal(r.scores["weight_edges"], edges))  # fmt: skip
-        for part, colour, told in zip(counts, COLOURS, ("right label", "wrong label"), strict=True):
+        names = zip(COLOURS, ("right label", "wrong label"), strict=False)
+        for part, (colour, told) in zip(counts, names, strict=True):
             if part.any():
                 axes.stairs(part / part.sum(), edges, color=colour, lw=1.5,
                             label=told if i == 0 else None)  # fmt: skip
