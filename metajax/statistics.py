@@ -108,11 +108,30 @@ def cluster_bootstrap(
     mean = float(means.mean()) if n else np.nan
     if n < 2:
         return Interval(mean, np.nan, np.nan, n, undefined)
-    resampled = means[rng.integers(n, size=(draws, n))].mean(axis=1)
+    low, high = bootstrap_ends(means[None], rng, draws=draws, level=level)[0]
+    return Interval(mean, float(low), float(high), n, undefined)
+
+
+def bootstrap_ends(
+    means: np.ndarray, rng: np.random.Generator, *, draws: int = 2000, level: float = 0.95
+) -> np.ndarray:
+    """Return the ends of `cluster_bootstrap` for many rows of means on the same clusters at once.
+
+    Args:
+      means: (rows, K) cluster means without NaN, K at least 2; all rows are resampled alike.
+      rng: source of the resampling.
+      draws: bootstrap samples.
+      level: coverage aimed at, in (0, 1).
+
+    Returns:
+      (rows, 2) lower and upper ends.
+    """
+    n = means.shape[1]
+    drawn = rng.integers(n, size=(draws, n))
     reach = np.sqrt(n / (n - 1)) * stats.t.ppf(0.5 - level / 2, n - 1)
     tail = float(stats.norm.cdf(reach))
-    low, high = np.quantile(resampled, [tail, 1.0 - tail])
-    return Interval(mean, float(low), float(high), n, undefined)
+    ends = [np.quantile(row[drawn].mean(axis=1), [tail, 1.0 - tail]) for row in means]
+    return np.array(ends).reshape(-1, 2)
 
 
 def patient_replicates(

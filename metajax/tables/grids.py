@@ -18,7 +18,7 @@ from metajax.statistics import (
     paired_wilcoxon,
 )
 from metajax.tables.layout import LOWER_IS_BETTER, benchmarks, order, part, shown
-from metajax.tables.long import interval
+from metajax.tables.long import intervals
 from metajax.tables.records import Run, TaskScores, all_scores, groups, shots_of
 
 
@@ -138,15 +138,21 @@ def _mean(cells: dict, learner: str, shots: int) -> float:
 def _tied(top: TaskScores, rivals: dict[str, TaskScores]) -> set[str]:
     """Those whose paired interval of the difference from the best holds 0."""
     found = set()
-    for name, scores in rivals.items():
-        if not np.array_equal(scores.tasks, top.tasks):
+    for shape in {s.replicates.shape for s in rivals.values()}:
+        names = [n for n, s in rivals.items()
+                 if s.replicates.shape == shape and np.array_equal(s.tasks, top.tasks)]  # fmt: skip
+        if not names:
             continue
-        boot = scores.replicates[:, :0]
-        if scores.replicates.shape == top.replicates.shape:
-            boot = scores.replicates - top.replicates
-        _, low, high, *_ = interval(scores.mean - top.mean, top.cluster, boot)
-        if low <= 0 <= high:
-            found.add(name)
+        means = np.stack([rivals[n].mean for n in names]) - top.mean
+        boot = np.zeros((len(names), len(top.tasks), 0))
+        if shape == top.replicates.shape and len(np.unique(top.cluster)) < MIN_CLUSTERS:
+            boot = (rivals[n].replicates - top.replicates for n in names)
+            boot = np.stack(list(boot))
+        for name, (_, low, high, *_) in zip(
+            names, intervals(means, top.cluster, boot), strict=True
+        ):
+            if low <= 0 <= high:
+                found.add(name)
     return found
 
 

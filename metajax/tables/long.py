@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from metajax.statistics import MIN_CLUSTERS, cluster_bootstrap, cluster_means, replicate_interval
+from metajax.statistics import (
+    MIN_CLUSTERS,
+    bootstrap_ends,
+    cluster_bootstrap,
+    cluster_means,
+    replicate_interval,
+)
 from metajax.tables.records import (
     DRAWS,
     Run,
@@ -56,6 +62,34 @@ def interval(mean: np.ndarray, cluster: np.ndarray, replicates: np.ndarray) -> t
     return total, np.nan, np.nan, *counts, "none"
 
 
+def intervals(means: np.ndarray, cluster: np.ndarray, replicates: np.ndarray) -> list[tuple]:
+    """Return what `interval` gives, for many rows of means of the same tasks.
+
+    Args:
+      means: (R, T) means of each task.
+      cluster: (T,) cluster of each task.
+      replicates: (R, T, B) bootstrap deviations; B = 0 if there are none.
+
+    Returns:
+      R tuples.
+    """
+    names, place, size = np.unique(cluster, return_inverse=True, return_counts=True)
+    out: list[tuple] = [()] * len(means)
+    whole = ~np.isnan(means).any(axis=1) & (len(names) >= MIN_CLUSTERS)
+    rows = np.flatnonzero(whole)
+    if rows.size:
+        total = means[rows].mean(axis=1, keepdims=True)
+        each = np.stack([np.bincount(place, row, len(names)) for row in means[rows]]) / size
+        unit = total + size / size.mean() * (each - total)
+        ends = bootstrap_ends(unit, np.random.default_rng(0))
+        for i, mean, (low, high) in zip(rows.tolist(), total[:, 0].tolist(), ends.tolist(),
+                                        strict=True):  # fmt: skip
+            out[i] = (mean, low, high, len(cluster), len(names), "clusters")
+    for i in np.flatnonzero(~whole).tolist():
+        out[i] = interval(means[i], cluster, replicates[i])
+    return out
+
+
 def _single(found: TaskScores) -> list[tuple[int, tuple]]:
     """Each task's id, and what `interval` gives for it by itself."""
     ends = np.full((2, len(found.mean)), np.nan)
@@ -68,6 +102,21 @@ def _single(found: TaskScores) -> list[tuple[int, tuple]]:
             found.tasks, found.mean, *ends, defined, whole, strict=True
         )
     ]
+
+
+def _whole(scored: dict[tuple[str, int], TaskScores]) -> dict[tuple[str, int], tuple]:
+    """What `interval` gives over all tasks, those on the same tasks at once."""
+    alike: dict[tuple, list] = {}
+    for key, found in scored.items():
+        same = (found.tasks.tobytes(), found.cluster.tobytes(), found.replicates.shape)
+        alike.setdefault(same, []).append((key, found))
+    out = {}
+    for members in alike.values():
+        means, replicates = (np.stack([getattr(found, name) for _, found in members])
+                             for name in ("mean", "replicates"))  # fmt: skip
+        values = intervals(means, members[0][1].cluster, replicates)
+        out |= dict(zip([key for key, _ in members], values, strict=True))
+    return out
 
 
 def long_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -92,13 +141,13 @@ def long_table(runs: Sequence[Run]) -> pd.DataFrame:
         sizes = sorted({int(s) for run in seeds for s in np.atleast_1d(run.config["shots"])})
         metrics = sorted(by_benchmark[suite, benchmark])
         scored = all_scores(seeds, metrics, sizes)
+        whole = _whole(scored)
         for shots in sizes:
             for metric in metrics:
                 found = scored[metric, shots]
                 if not lost and not found.tasks.size:
                     continue
-                whole = interval(found.mean, found.cluster, found.replicates)
-                parts = [(benchmark, slice(None), whole)]
+                parts = [(benchmark, slice(None), whole[metric, shots])]
                 parts += [
                     (f"{benchmark}/{names[t]}", slice(i, i + 1), value)
                     for i, (t, value) in enumerate(_single(found))

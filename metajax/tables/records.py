@@ -113,7 +113,8 @@ def groups(runs: Sequence[Run]) -> dict[tuple[str, str, str], list[Run]]:
     out: dict[tuple[str, str, str], list[Run]] = {}
     for (suite, benchmark, learner), members in named.items():
         flat = [_flat(run) for run in members]
-        names = sorted({k for f in flat for k in f if len({repr(g.get(k)) for g in flat}) > 1})
+        keys = {k for f in flat for k in f}
+        names = sorted(k for k in keys if len({repr(f.get(k)) for f in flat}) > 1)
         for run, f in zip(members, flat, strict=True):
             label = learner + (f" ({', '.join(f'{k}={f.get(k)}' for k in names)})" if names else "")
             others = out.setdefault((suite, benchmark, label), [])
