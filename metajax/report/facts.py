@@ -161,11 +161,14 @@ def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
                 f"{_listed({r.environment.get('commit') for r in runs} - {None}) or 'unknown'}.",
         "sums": "sha256 of every raw file: data cards of this page." if recorded(runs) else "",
         "limits": "Below 10 clusters intervals speak for these tasks only; the spread over seeds "
-                  f"is not in them. {_of(have, 'improper_use')}",
+                  "is not in them.",
     }  # fmt: skip
-    told = (("data", "title"), ("outcome", "label"), ("tasks", "task"), ("reading", "protocol"),
-            ("splits", "splits"), ("licences", "licence"))  # fmt: skip
+    told = (("data", "title"), ("outcome", "label"), ("tasks", "task"), ("licences", "licence"))
     out |= {name: _of(have, field) for name, field in told}
+    if have:  # long texts stand in the cards once
+        out["reading"] = f'"How the files are read" in the data cards of {_listed(have)}.'
+        out["splits"] = f'"Splits" in the data cards of {_listed(have)}.'
+        out["limits"] += f' "Improper use" and "overlaps" in the data cards of {_listed(have)}.'
     out["units"] = " ".join(
         f"{name}: meta-splits by {card.split_unit}, support and query by {card.row_group}, "
         f"intervals by {card.cluster}." for name, card in have.items()
