@@ -2,12 +2,15 @@
 
 import json
 import re
+import time
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from metajax import tables
+from metajax.config import HOST_BASELINES
+from metajax.learners import LEARNERS
 from metajax.report import boards, facts, figures, report
 from metajax.report.checklists import CLAIM, TRIPOD, Item, answer
 from metajax.tables.figures import highlighted
@@ -197,6 +200,27 @@ def test_checklists_are_answered_from_records_and_open_where_they_cannot_be(suit
             "data", "outcome", "tasks", "reading", "splits", "licences", "units", "sums",
             "encoders", "training", "software", "prevalence",
         }  # fmt: skip
+
+
+def test_figures_end_where_the_page_would_grow_too_large(suite, monkeypatch):
+    runs, table = suite
+    monkeypatch.setattr("metajax.report.ROOM", 1)
+    text = report(table, runs, "t")
+    assert text.count("<svg") == 2 and text.count("Left out to keep the page small") == 8
+
+
+@pytest.mark.long
+def test_a_thousand_runs_take_seconds_and_two_megabytes(tmp_path):
+    names = [*LEARNERS, *HOST_BASELINES][:20]
+    for benchmark in range(10):
+        for i, name in enumerate(names):
+            for seed in range(1000 // len(names) // 10):
+                make_run(tmp_path / "s", name, seed, benchmark=f"b{benchmark}", tasks=12,
+                         episodes=96, shots=(4, 8, 16, 32), lift=0.01 * (i % 7))  # fmt: skip
+    started = time.process_time()
+    assert main(["s", f"--results={tmp_path}"]) == 0
+    assert time.process_time() - started < 30
+    assert (tmp_path / "s" / "report.html").stat().st_size < 2e6
 
 
 def test_cards_of_the_data_stand_in_the_page(tmp_path):
