@@ -150,7 +150,7 @@ def _grid(grid: Grid) -> list[str]:
             cells.append("best" if learner == grid.best else "–" if np.isnan(p) else f"{p:.2g}")
         out += _line([learner, *cells, counts(grid.cells, learner)])
     said = f"p: Wilcoxon on cluster means, averaged over k, against {grid.best}; Holm."
-    return [*out, "", *[said] * bool(grid.pvalues), tests(grid.ranks)]
+    return [*out, "", *[said] * bool(grid.pvalues), *filter(None, [tests(grid.ranks)])]
 
 
 def _wide(made: Sequence[Grid]) -> list[str]:
