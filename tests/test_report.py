@@ -11,7 +11,7 @@ import pytest
 from metajax import tables
 from metajax.config import HOST_BASELINES
 from metajax.learners import LEARNERS
-from metajax.report import boards, facts, figures, report
+from metajax.report import boards, facts, figures, provenance, report
 from metajax.report.checklists import CLAIM, TRIPOD, Item, answer
 from metajax.tables.figures import highlighted
 from metajax.tables.layout import number, part
@@ -235,7 +235,7 @@ def test_cards_of_the_data_stand_in_the_page(tmp_path):
     card["version"] = "0.9.0"
     make_run(tmp_path, "ridge", environment={"cards": {"heart_uci": card}})
     runs = tables.load_runs(tmp_path)
-    assert "changed since" in facts.cards(runs) and "units" not in facts.facts(runs, [])
+    assert "changed since" in provenance.cards(runs) and "units" not in facts.facts(runs, [])
 
 
 def test_without_calibration_or_intervals_there_is_still_a_page(tmp_path):

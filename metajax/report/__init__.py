@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from metajax import tables
-from metajax.report import boards, facts, figures
+from metajax.report import boards, facts, figures, provenance
 from metajax.tables.figures import (
     INK,
     axes_in,
@@ -109,8 +109,8 @@ def report(
         ("weights", "Sample weights", _each(firsts, lambda g: draw(
             *figures.weights(seeds[g.suite, g.benchmark])))),
         ("published", "Published numbers", boards.published(published) if published else ""),
-        ("cards", "Data", facts.cards(runs)),
-        ("environment", "Environment", facts.environment(runs)),
+        ("cards", "Data", provenance.cards(runs)),
+        ("environment", "Environment", provenance.environment(runs)),
         ("checklists", "Reporting checklists",
          "<p class=\"note\">What the records can answer; the rest is for the authors.</p>"
          + facts.checklists(runs, made)),

@@ -15,7 +15,8 @@ from metajax.tables.grids import Grid, Ranks
 from metajax.tables.layout import LOWER_IS_BETTER, cell, counts, name_of, number
 from metajax.tables.markdown import COUNTS, by_rank, tests
 from metajax.tables.published import Line
-from metajax.tables.records import Run, shots_of, task_scores
+from metajax.tables.records import Run
+from metajax.tables.scores import shots_of, task_scores
 
 KINDS = {"meta": "meta-learners", "trained": "trained baselines", "host": "scikit-learn baselines",
          "other": "others"}  # fmt: skip

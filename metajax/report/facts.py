@@ -1,118 +1,21 @@
-"""What the records say of data, models and machines, as texts and tables (part of the report)."""
+"""What the records say of data, models and results, and the checklists it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 
-from metajax.datasets import CARDS, Card
+from metajax.datasets import Card
 from metajax.learners import METHODS
 from metajax.report.checklists import CLAIM, TRIPOD, answer
+from metajax.report.provenance import known, leaves, listed, recorded, span
 from metajax.tables.grids import Grid
 from metajax.tables.layout import cell, name_of, number
 from metajax.tables.records import Run
 
-_FIELDS = (
-    ("title", "name"), ("task", "one task"), ("label", "label"), ("split_unit", "split unit"),
-    ("row_group", "row group"), ("cluster", "cluster"), ("splits", "splits"),
-    ("protocol", "how the files are read"), ("overlaps", "overlaps and leaks"),
-    ("intended_use", "intended use"), ("improper_use", "improper use"), ("licence", "licence"),
-    ("citation", "citation"), ("homepage", "more"),
-)  # fmt: skip
-_MOST = 6  # values listed of one entry
-
-
-def recorded(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
-    """Return the data sets that the runs name: version and sha256 of every file, by name."""
-    found: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        for name, card in (run.environment.get("cards") or {}).items():
-            one = found.setdefault(name, {"versions": set(), "files": {}})
-            one["versions"].add(str(card.get("version", "unknown")))
-            for path, digest in (card.get("files") or {}).items():
-                one["files"].setdefault(path, set()).add(str(digest))
-    return dict(sorted(found.items()))
-
-
-def known(runs: Iterable[Run]) -> dict[str, Card]:
-    """Return those cards of this version of MetaJAX that the runs were made with."""
-    return {name: CARDS[name] for name, one in recorded(runs).items()
-            if name in CARDS and one["versions"] == {CARDS[name].version}}  # fmt: skip
-
-
-def cards(runs: Sequence[Run]) -> str:
-    """Write the data cards as HTML."""
-    out, have = [], known(runs)
-    for name, one in recorded(runs).items():
-        rows = [("version in the records", ", ".join(sorted(one["versions"])))]
-        if name in have:
-            rows += [(told, str(getattr(have[name], field))) for field, told in _FIELDS]
-        elif name in CARDS:
-            rows.append(("card", f"changed since: now version {CARDS[name].version}"))
-        else:
-            rows.append(("card", "not one of this library's data sets"))
-        for path, digests in sorted(one["files"].items()):
-            rows.append((path, f"sha256 {', '.join(sorted(digests))}"))
-        out.append(f"<details><summary>{escape(name)}</summary>{pairs(rows)}</details>")
-    if not out:
-        return "<p>The runs name no data set: synthetic tasks, or no card was kept.</p>"
-    return "".join(out)
-
-
-def pairs(rows: Iterable[tuple[str, str]]) -> str:
-    """Write names and texts as a table."""
-    lines = "\n".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>'
-                      for name, text in rows)  # fmt: skip
-    return f'<table class="wrap"><tbody>{lines}</tbody></table>'
-
-
-def environment(runs: Sequence[Run]) -> str:
-    """Write where the runs were made and what they took; what differs between them is listed."""
-    rows = [("runs", str(len(runs)))]
-    seen = _leaves([run.environment for run in runs])
-    rows += [(name, _listed(v)) for name, v in seen.items() if not name.startswith("cards")]
-    spent = _leaves([{"seconds": run.result.get("seconds") or {}} for run in runs])
-    spent |= _leaves([{k: v for k, v in run.result.items() if k in _MEASURED} for run in runs])
-    rows += [(f"{name}, a run", _span(values)) for name, values in spent.items()]
-    return f"<details><summary>{len(runs)} runs</summary>{pairs(rows)}</details>"
-
-
-_MEASURED = ("runs_in_program", "seconds_to_first_call", "peak_memory", "energy", "memory")
-
-
-def _leaves(trees: Iterable[Any]) -> dict[str, list]:
-    """The different values of every leaf of nested dictionaries, by dotted name."""
-    seen: dict[str, dict] = {}
-
-    def walk(value: Any, name: str) -> None:
-        if isinstance(value, dict):
-            for key in sorted(value):
-                walk(value[key], f"{name}.{key}" if name else str(key))
-        elif value is not None:
-            seen.setdefault(name, {})[repr(value)] = value
-
-    for tree in trees:
-        walk(tree, "")
-    return {name: list(seen[name].values()) for name in sorted(seen)}
-
-
-def _listed(values: Sequence[Any]) -> str:
-    """Values in order, the first few named."""
-    texts = sorted({str(value) for value in values})
-    more = f" and {len(texts) - _MOST} more" if len(texts) > _MOST else ""
-    return ", ".join(texts[:_MOST]) + more
-
-
-def _span(values: Sequence[Any]) -> str:
-    """The range of numbers, or a list."""
-    numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    if len(numbers) < len(values) or not numbers:
-        return _listed(values)
-    low, high = min(numbers), max(numbers)
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+_MOST = 6  # grids whose best is named
 
 
 def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
@@ -129,13 +32,13 @@ def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
     tested = [run for run in runs if run.scores]
     out = {
         "aim": f"Development and evaluation of few-shot prediction models on "
-               f"{_listed({g.benchmark for g in made})}.",
+               f"{listed({g.benchmark for g in made})}.",
         "learners": f"{'; '.join(map(_learner, sorted({r.config['learner'] for r in runs})))}.",
         "encoders": _settings(runs, "encoder"),
         "training": _settings(runs, "train", "inner"),
         "selection": "The step with the best score on meta-validation tasks; meta-test tasks are "
                      "read once a run.",
-        "seeds": f"Drawn from the run's seed: {_listed({r.config['seed'] for r in runs})}.",
+        "seeds": f"Drawn from the run's seed: {listed({r.config['seed'] for r in runs})}.",
         "missing": "Scaling and imputation are fitted on the support or on meta-training rows, "
                    "never on queries.",
         "measures": f"{', '.join(dict.fromkeys(name_of(g.metric) for g in made))}; learning, "
@@ -152,13 +55,13 @@ def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
         "ensembles": "Seeds are averaged in the scores, never in the predictions.",
         "performance": " ".join(_best(grid) for grid in made[:_MOST]),
         "failures": _failures(tested),
-        "protocol": f"Protocol: {_listed({r.result.get('protocol') for r in runs} - {None, ''})}; "
+        "protocol": f"Protocol: {listed({r.result.get('protocol') for r in runs} - {None, ''})}; "
                     "CONTRIBUTING.md states its rules.",
         "size": _size(tested, have),
         "prevalence": _prevalence(tested),
         "software": _packages(runs),
         "code": f"MetaJAX, Apache-2.0, commit "
-                f"{_listed({r.environment.get('commit') for r in runs} - {None}) or 'unknown'}.",
+                f"{listed({r.environment.get('commit') for r in runs} - {None}) or 'unknown'}.",
         "sums": "sha256 of every raw file: data cards of this page." if recorded(runs) else "",
         "limits": "Below 10 clusters intervals speak for these tasks only; the spread over seeds "
                   "is not in them.",
@@ -166,9 +69,9 @@ def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
     told = (("data", "title"), ("outcome", "label"), ("tasks", "task"), ("licences", "licence"))
     out |= {name: _of(have, field) for name, field in told}
     if have:  # long texts stand in the cards once
-        out["reading"] = f'"How the files are read" in the data cards of {_listed(have)}.'
-        out["splits"] = f'"Splits" in the data cards of {_listed(have)}.'
-        out["limits"] += f' "Improper use" and "overlaps" in the data cards of {_listed(have)}.'
+        out["reading"] = f'"How the files are read" in the data cards of {listed(have)}.'
+        out["splits"] = f'"Splits" in the data cards of {listed(have)}.'
+        out["limits"] += f' "Improper use" and "overlaps" in the data cards of {listed(have)}.'
     out["units"] = " ".join(
         f"{name}: meta-splits by {card.split_unit}, support and query by {card.row_group}, "
         f"intervals by {card.cluster}." for name, card in have.items()
@@ -189,8 +92,8 @@ def _learner(name: str) -> str:
 
 def _settings(runs: Sequence[Run], *parts: str) -> str:
     """The configuration's settings, ranges where runs differ."""
-    seen = _leaves([{p: run.config.get(p) or {} for p in parts} for run in runs])
-    told = "; ".join(f"{name} = {_span(values)}" for name, values in seen.items())
+    seen = leaves([{p: run.config.get(p) or {} for p in parts} for run in runs])
+    told = "; ".join(f"{name} = {span(values)}" for name, values in seen.items())
     return f"{told}." if told else ""
 
 
@@ -228,9 +131,9 @@ def _prevalence(runs: Sequence[Run]) -> str:
 
 
 def _packages(runs: Sequence[Run]) -> str:
-    seen = _leaves([{"python": run.environment.get("python"),
+    seen = leaves([{"python": run.environment.get("python"),
                      **(run.environment.get("packages") or {})} for run in runs])  # fmt: skip
-    told = "; ".join(f"{name} {_listed(values)}" for name, values in seen.items())
+    told = "; ".join(f"{name} {listed(values)}" for name, values in seen.items())
     return f"{told}." if told else ""
 
 

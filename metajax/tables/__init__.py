@@ -12,7 +12,8 @@ from metajax.tables.latex import latex, summary
 from metajax.tables.layout import SHOWN
 from metajax.tables.long import COLUMNS, PATIENTS, compare, csv, interval, long_table
 from metajax.tables.markdown import headroom_markdown, markdown
-from metajax.tables.records import DRAWS, Run, TaskScores, groups, load_runs, task_scores
+from metajax.tables.records import Run, groups, load_runs
+from metajax.tables.scores import DRAWS, TaskScores, task_scores
 
 __all__ = [
     "COLUMNS", "DRAWS", "FILES", "PATIENTS", "SHOWN", "Grid", "Ranks", "Run", "TaskScores",

@@ -19,7 +19,8 @@ from metajax.statistics import (
 )
 from metajax.tables.layout import LOWER_IS_BETTER, benchmarks, order, part, shown
 from metajax.tables.long import intervals
-from metajax.tables.records import Run, TaskScores, all_scores, groups, shots_of
+from metajax.tables.records import Run, groups
+from metajax.tables.scores import TaskScores, all_scores, shots_of
 
 
 class Ranks(NamedTuple):

@@ -14,16 +14,8 @@ from metajax.statistics import (
     cluster_means,
     replicate_interval,
 )
-from metajax.tables.records import (
-    DRAWS,
-    Run,
-    TaskScores,
-    all_scores,
-    groups,
-    metrics_of,
-    shots_of,
-    task_scores,
-)
+from metajax.tables.records import Run, groups
+from metajax.tables.scores import DRAWS, TaskScores, all_scores, metrics_of, shots_of, task_scores
 
 COLUMNS = (
     "suite benchmark learner shots metric mean low high tasks seeds "

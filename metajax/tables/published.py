@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from metajax.tables.long import interval
-from metajax.tables.records import Run, groups, task_scores
+from metajax.tables.records import Run, groups
+from metajax.tables.scores import task_scores
 
 COLUMNS = "suite benchmark method learner shots metric published source differs".split()
 # What papers print and records do not hold: the difference of two metrics.
