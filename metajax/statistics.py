@@ -130,8 +130,12 @@ def bootstrap_ends(
     drawn = rng.integers(n, size=(draws, n))
     reach = np.sqrt(n / (n - 1)) * stats.t.ppf(0.5 - level / 2, n - 1)
     tail = float(stats.norm.cdf(reach))
-    ends = [np.quantile(row[drawn].mean(axis=1), [tail, 1.0 - tail]) for row in means]
-    return np.array(ends).reshape(-1, 2)
+    step = max(1, 2_000_000 // drawn.size)  # rows at once: 16 MB
+    ends = [
+        np.quantile(means[i : i + step][:, drawn].mean(axis=2), [tail, 1.0 - tail], axis=1).T
+        for i in range(0, len(means), step)
+    ]
+    return np.concatenate(ends)
 
 
 def patient_replicates(
