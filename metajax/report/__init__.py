@@ -62,7 +62,7 @@ def write(folder: Path, runs: Sequence[Run], title: str | None = None) -> Path:
       OSError: if the page cannot be written.
     """
     page = report(
-        tables.long_table(runs), runs, title or f"MetaJAX: {folder.name}", folder=folder,
+        tables.long_table(runs, by_task=False), runs, title or f"MetaJAX: {folder.name}", folder=folder,
         published=tables.published_lines(folder, runs),
     )  # fmt: skip
     (folder / "report.html").write_text(page)

@@ -111,11 +111,12 @@ def _whole(scored: dict[tuple[str, int], TaskScores]) -> dict[tuple[str, int], t
     return out
 
 
-def long_table(runs: Sequence[Run]) -> pd.DataFrame:
+def long_table(runs: Sequence[Run], *, by_task: bool = True) -> pd.DataFrame:
     """Tabulate every metric of every learner, by benchmark and by single task.
 
     Args:
       runs: what `load_runs` gave.
+      by_task: False leaves the rows of single tasks out.
 
     Returns:
       One row per suite, benchmark, learner, shots and metric, with the columns `COLUMNS`. Rows of
@@ -142,7 +143,7 @@ def long_table(runs: Sequence[Run]) -> pd.DataFrame:
                 parts = [(benchmark, slice(None), whole[metric, shots])]
                 parts += [
                     (f"{benchmark}/{names[t]}", slice(i, i + 1), value)
-                    for i, (t, value) in enumerate(_single(found))
+                    for i, (t, value) in enumerate(_single(found) if by_task else ())
                     if t in names
                 ]
                 draw = DRAWS[found.draw] if found.draw >= 0 else ""
