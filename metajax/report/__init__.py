@@ -61,8 +61,9 @@ def write(folder: Path, runs: Sequence[Run], title: str | None = None) -> Path:
       ValueError: if a benchmark has none of the metrics that tables show.
       OSError: if the page cannot be written.
     """
+    table = tables.long_table(runs, by_task=False)
     page = report(
-        tables.long_table(runs, by_task=False), runs, title or f"MetaJAX: {folder.name}", folder=folder,
+        table, runs, title or f"MetaJAX: {folder.name}", folder=folder,
         published=tables.published_lines(folder, runs),
     )  # fmt: skip
     (folder / "report.html").write_text(page)
