@@ -240,11 +240,10 @@ def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str
 def _show(console: Console, finished: list[Path], folder: Path, *, write: bool) -> None:
     """Prints the table of these runs; for a suite, writes table and report of all its records."""
     runs = tables.load_runs(folder, only=None if write else {run.name for run in finished})
-    table = tables.long_table(runs)
     if not write:
-        console.print(Markdown(tables.markdown(table, runs)))
+        console.print(Markdown(tables.markdown(tables.long_table(runs), runs)))
         console.print("records: " + " ".join(str(run) for run in finished))
         return
     console.print(Markdown(tables.write(folder, runs)))
-    (folder / "report.html").write_text(report.report(table, runs, f"MetaJAX: {folder.name}"))
-    console.print(f"written: {folder}/table.md, table.csv, report.html")
+    report.write(folder, runs)
+    console.print(f"written: {folder}/{', '.join(tables.FILES)}, report.html")
