@@ -118,6 +118,7 @@ def run_all(
     data_dir: str | None = None,
     workers: int = 2,
     retries: int = 0,
+    on_start: Callable[[list[RunConfig]], Any] | None = None,
     on_done: Callable[[list[Outcome]], Any] | None = None,
     on_retry: Callable[[list[RunConfig], str], Any] | None = None,
 ) -> list[Outcome]:
@@ -131,6 +132,7 @@ def run_all(
       data_dir: passed to `build`.
       workers: processes of one core each; 1 runs everything in this process.
       retries: how often a program that failed, or whose worker died, is tried again.
+      on_start: receives the runs of a program as it begins.
       on_done: receives the outcomes of every program as it ends.
       on_retry: receives the runs of a program that is tried again, and the reason.
 
@@ -156,7 +158,10 @@ def run_all(
 
     if runs_here(configs, workers):
         while queue:
-            settle(job := queue.popleft(), _work(job, build, folder, data_dir))
+            job = queue.popleft()
+            if on_start is not None:
+                on_start(job.configs)
+            settle(job, _work(job, build, folder, data_dir))
         return outcomes
     before = dict(os.environ)
     os.environ.update({k: v for k, v in ONE_CORE.items() if k not in os.environ})
@@ -168,6 +173,8 @@ def run_all(
             while queue and idle:
                 pool, job = idle.pop(), queue.popleft()
                 busy[pool.submit(_work_and_release, job, build, folder, data_dir)] = pool, job
+                if on_start is not None:
+                    on_start(job.configs)
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 pool, job = busy.pop(future)
                 try:
