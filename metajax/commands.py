@@ -105,6 +105,7 @@ def parse(
     *,
     default: str,
     description: str | None = None,
+    arguments: Sequence[str] | None = None,
 ) -> AnyFlags:
     """Parses the command line; ``--preset`` chooses the defaults of all other flags.
 
@@ -113,44 +114,57 @@ def parse(
       presets: its instances by name.
       default: the preset without a flag.
       description: what ``--help`` says first; None: the dataclass's docstring.
+      arguments: to parse instead of the command line's.
 
     Raises:
       SystemExit: code 2, for an unknown flag (with a suggestion) or a value of the wrong type.
     """
-    named = default
-    for i, argument in enumerate(sys.argv[1:], 1):
+    named, given = default, sys.argv[1:] if arguments is None else arguments
+    for i, argument in enumerate(given):
         if argument.startswith("--preset"):
-            value = argument.partition("=")[2] or (sys.argv[i + 1 : i + 2] or [""])[0]
+            value = argument.partition("=")[2] or (*given[i + 1 : i + 2], "")[0]
             named = value if value in presets else default
     # Booleans as --inner.first_order=True, which is what `wandb agent` passes.
     options = (tyro.conf.FlagConversionOff,)
-    return tyro.cli(kind, default=presets[named], config=options, description=description)
+    return tyro.cli(
+        kind, args=given, default=presets[named], config=options, description=description
+    )
 
 
-def configurations(flags: Any, entries: Sequence[Entry], suite: str) -> list[RunConfig]:
+def configurations(
+    flags: Any, entries: Sequence[Entry], suite: str, *, trial: bool = False
+) -> list[RunConfig]:
     """The runs that flags ask for, resolved.
 
     Host baselines are deterministic but for the forest's own randomness: they run with one seed.
+
+    Args:
+      flags: the parsed command line (`Flags`).
+      entries: the suite's benchmarks.
+      suite: its name.
+      trial: they are those of one trial of a sweep, where methods and hyper-parameters are crossed
+        with everything: what does not apply is dropped, up to the whole trial.
 
     Raises:
       ValueError: for a value out of range; for a method or a hyper-parameter that does not apply
         where it is named (when many run, it is dropped where it does not apply).
     """
-    strict = flags.learner is not None
+    strict = flags.learner is not None and not trial
     seeds = SEEDS if flags.seed is None else (flags.seed,)
     smoke = flags.preset == "smoke"
     if smoke and flags.seed is None:
         seeds = SEEDS[:1]
     found = {}
     for entry in [find(entries, b) for b in flags.benchmark] if flags.benchmark else entries:
-        if strict and flags.learner not in entry.methods:
-            if flags.benchmark:
+        named = flags.learner is not None
+        if named and flags.learner not in entry.methods:
+            if flags.benchmark and strict:
                 raise ValueError(f"{flags.learner} does not apply to {entry.label}; these do: "
                                  f"{', '.join(entry.methods)}")  # fmt: skip
             continue
         chosen = flags.methods or CORE_METHODS
         encoder, train, evaluate = own_settings(entry, flags.encoder, flags.train, flags.evaluate)
-        for name in [flags.learner] if strict else [m for m in chosen if m in entry.methods]:
+        for name in [flags.learner] if named else [m for m in chosen if m in entry.methods]:
             once = name in HOST_BASELINES and flags.seed is None
             for seed in seeds[:1] if once else seeds:
                 config = RunConfig(
@@ -159,7 +173,7 @@ def configurations(flags: Any, entries: Sequence[Entry], suite: str) -> list[Run
                     flags.inner, train, encoder, evaluate,
                 )  # fmt: skip
                 found[resolved(config, strict=strict)] = None
-    if not found:
+    if not found and not trial:
         raise ValueError(f"{flags.learner} applies to none of the benchmarks")
     return list(found)
 
@@ -179,18 +193,17 @@ def run_suite(suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Bu
     """
     console = Console()
     sweeps.keep_compiled()
-    folder = Path(flags.results) / (suite if flags.preset == "full" else flags.preset)
+    folder = folder_of(flags, suite)
     try:
-        configs = configurations(flags, entries, suite)
+        # `wandb agent` starts a command for every trial, whether or not its parts fit together.
+        trial = "WANDB_SWEEP_ID" in os.environ
+        configs = configurations(flags, entries, suite, trial=trial)
+        if not configs:
+            console.print(f"nothing to do: {flags.learner} does not apply here")
+            return 0
         if flags.workers < 1:
             raise ValueError(f"--workers must be at least 1; got {flags.workers}")
-        if sweeps.runs_here(configs, flags.workers):
-            layout.use_cpu_devices()  # before anything is put on a device
-        for name, sizes in sorted({(config.benchmark, config.shots) for config in configs}):
-            build(name, sizes, flags.data_dir)  # a missing file ends the command before any run
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
-        if not os.access(folder / "runs", os.W_OK):
-            raise PermissionError(f"{folder / 'runs'} cannot be written")
+        prepare(configs, build, folder, data_dir=flags.data_dir, workers=flags.workers)
         outcomes = _run(console, configs, build, folder, flags)
     except (ValueError, OSError) as error:
         return fail(error)
@@ -206,10 +219,41 @@ def run_suite(suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Bu
         return 1
     try:
         _mirror(console, finished, folder, flags.wandb)
-        _show(console, finished, folder, write=flags.learner is None)
+        if flags.learner is None:
+            write_tables(console, folder)
+        else:
+            _show(console, finished, folder)
     except (ValueError, OSError) as error:
         return fail(error)
     return 1 if failed else 0
+
+
+def folder_of(flags: Any, suite: str) -> Path:
+    """``results/<suite>``; quickstart and smoke have their own."""
+    return Path(flags.results) / (suite if flags.preset == "full" else flags.preset)
+
+
+def prepare(
+    configs: Sequence[RunConfig],
+    build: sweeps.Build,
+    folder: Path,
+    *,
+    data_dir: str | None,
+    workers: int,
+) -> None:
+    """Whatever would stop every run is found here, before the first.
+
+    Raises:
+      ValueError: for shots that no task can give.
+      OSError: for data that are missing, or a folder that cannot be written.
+    """
+    if sweeps.runs_here(configs, workers):
+        layout.use_cpu_devices()  # before anything is put on a device
+    for name, sizes in sorted({(config.benchmark, config.shots) for config in configs}):
+        build(name, sizes, data_dir)
+    (folder / "runs").mkdir(parents=True, exist_ok=True)
+    if not os.access(folder / "runs", os.W_OK):
+        raise PermissionError(f"{folder / 'runs'} cannot be written")
 
 
 def _run(console: Console, configs, build, folder: Path, flags: Any) -> list[sweeps.Outcome]:
@@ -237,13 +281,16 @@ def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str
         console.print(f"W&B copies of the runs: {place}, {time.monotonic() - started:.0f} s")
 
 
-def _show(console: Console, finished: list[Path], folder: Path, *, write: bool) -> None:
-    """Prints the table of these runs; for a suite, writes table and report of all its records."""
-    runs = tables.load_runs(folder, only=None if write else {run.name for run in finished})
-    if not write:
-        console.print(Markdown(tables.markdown(tables.long_table(runs), runs)))
-        console.print("records: " + " ".join(str(run) for run in finished))
-        return
+def _show(console: Console, finished: list[Path], folder: Path) -> None:
+    """Prints the table of these runs."""
+    runs = tables.load_runs(folder, only={run.name for run in finished})
+    console.print(Markdown(tables.markdown(tables.long_table(runs), runs)))
+    console.print("records: " + " ".join(str(run) for run in finished))
+
+
+def write_tables(console: Console, folder: Path) -> None:
+    """Writes table and report of all records of a suite, and prints the table."""
+    runs = tables.load_runs(folder)
     console.print(Markdown(tables.write(folder, runs)))
     report.write(folder, runs)
     console.print(f"written: {folder}/{', '.join(tables.FILES)}, report.html")

@@ -7,7 +7,10 @@ numbers.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +18,7 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -122,6 +125,37 @@ def _cpu() -> str:
 def is_complete(folder: Path) -> bool:
     """True if a finished record lies here (its last file is written before the rename)."""
     return (folder / "result.json").is_file()
+
+
+class Claimed(Exception):
+    """Another process is making one of these runs."""
+
+
+@contextlib.contextmanager
+def claim(home: Path, names: Iterable[str], *, wait: bool = True) -> Iterator[None]:
+    """Keeps runs from all other processes until the end, or until this process dies.
+
+    A byte of ``.claims`` beside `home` stands for each run; those of a dead process are freed.
+
+    Args:
+      home: the folder of the records.
+      names: ids of the runs.
+      wait: until they are free; otherwise raise.
+
+    Raises:
+      Claimed: if one of them is taken, unless told to wait.
+    """
+    places = sorted(int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) for name in names)
+    with (home.parent / ".claims").open("ab") as file:
+        for place in places:  # in order: two that wait for each other's would wait for ever
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EAGAIN):
+                    raise Claimed(f"another process is making a run of {home}") from error
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                    raise  # a file system without locks has no claims
+        yield
 
 
 def write_json(path: Path, content: Any) -> None:

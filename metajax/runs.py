@@ -8,6 +8,7 @@ depends on the clock but when a checkpoint is written.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import shutil
 import time
@@ -64,6 +65,8 @@ def run_many(
     benchmark: Benchmark,
     suite_folder: Path,
     progress: Progress = logger.info,
+    *,
+    wait: bool = True,
 ) -> list[Path]:
     """Runs configurations that are `alike` in one program, but those with a finished record.
 
@@ -72,42 +75,81 @@ def run_many(
       benchmark: the one they name, built for their shots.
       suite_folder: ``results/<suite>``; the records go to ``runs/<id>`` in it.
       progress: receives one line of text at a time.
+      wait: for another process that makes one of these runs, instead of raising.
 
     Returns:
       The folders of the records. A diverged run has one too; its status says so. Interrupted, the
-      same call goes on from the last checkpoint that the same unfinished runs wrote together.
+      same call goes on from its last checkpoint, with the runs that it began with in one program:
+      so every bit is what it would have been.
 
     Raises:
       ValueError: if the configurations are not alike.
       OSError: if a record cannot be written.
+      metajax.records.Claimed: see `wait`.
     """
     if len({alike(config) for config in configs}) != 1:
         raise ValueError("runs of one program may differ in seed and numbers only")
     home = suite_folder / "runs"
+    home.mkdir(parents=True, exist_ok=True)
     names = [records.run_id(config, benchmark.cards) for config in configs]
-    todo = {n: c for n, c in zip(names, configs, strict=True) if not records.is_complete(home / n)}
-    for name in names:
-        if name not in todo:
-            progress(f"{name}: finished before")
-    if not todo:
-        return [home / name for name in names]
-    shared = next(iter(todo))
-    if len(todo) > 1:
-        digest = hashlib.sha256(" ".join(sorted(todo)).encode()).hexdigest()[:10]
-        shared = f"{len(todo)}-{digest}"
-    partial = home / f".tmp-{shared}"
+    every = dict(zip(names, configs, strict=True))
+    with records.claim(home, names, wait=wait):
+        todo = [name for name in every if not records.is_complete(home / name)]
+        for name in names:
+            if name not in todo:
+                progress(f"{name}: finished before")
+        while todo:
+            together = _interrupted(home, every, todo) or todo
+            _run_together({n: every[n] for n in together}, benchmark, home, progress)
+            todo = [name for name in todo if name not in together]
+    return [home / name for name in names]
+
+
+def _partial(home: Path, names: Sequence[str]) -> Path:
+    """Where the runs of one program leave what they need to go on."""
+    if len(names) == 1:
+        return home / f".tmp-{names[0]}"
+    digest = hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:10]
+    return home / f".tmp-{len(names)}-{digest}"
+
+
+def _interrupted(home: Path, every: dict[str, RunConfig], todo: list[str]) -> list[str]:
+    """The runs of a program that was cut off, if one of them is still to do; else none.
+
+    Some of its records may be there already: how many runs a program holds can change the last
+    bits of each, so it starts again with all of them.
+    """
+    for path in sorted(home.glob(".tmp-*/together.json")):
+        members = json.loads(path.read_text())
+        if set(members) <= set(every):
+            if set(members) & set(todo):
+                return members
+            shutil.rmtree(path.parent, ignore_errors=True)  # cut off while it was tidying up
+    return []
+
+
+def _run_together(
+    configs: dict[str, RunConfig], benchmark: Benchmark, home: Path, progress: Progress
+) -> None:
+    """Trains and tests the runs of one program, and writes those records that are not there."""
+    partial = _partial(home, list(configs))
     partial.mkdir(parents=True, exist_ok=True)
+    if len(configs) > 1:
+        records.write_json(partial / "together.json", list(configs))
     environment = records.environment(benchmark.cards)
     started = time.perf_counter()
-    if configs[0].learner in HOST_BASELINES:
-        outcomes = [_run_baseline(config, benchmark) for config in todo.values()]
+    members = list(configs.values())
+    if members[0].learner in HOST_BASELINES:
+        outcomes = [_run_baseline(config, benchmark) for config in members]
     else:
-        outcomes = _run_learner(list(todo.values()), benchmark, partial, progress)
+        outcomes = _run_learner(members, benchmark, partial, progress)
     seconds = round(time.perf_counter() - started, 2)
     usage = records.usage(seconds)
     for (name, config), (history, result, arrays, predictions) in zip(
-        todo.items(), outcomes, strict=True
+        configs.items(), outcomes, strict=True
     ):
+        if records.is_complete(home / name):
+            continue
         result |= {
             "protocol": benchmark.protocol,
             "hyper": hyper_used(config),
@@ -122,9 +164,8 @@ def run_many(
             history=history, result=result, arrays=arrays, predictions=predictions,
         )  # fmt: skip
         progress(f"{name}: {result['status']}, {seconds:.0f} s")
-    if len(todo) > 1:
+    if len(configs) > 1:
         shutil.rmtree(partial, ignore_errors=True)
-    return [home / name for name in names]
 
 
 def _run_learner(

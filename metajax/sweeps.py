@@ -8,17 +8,20 @@ import gc
 import os
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 import jax
 
 from metajax.benchmarks import Benchmark
 from metajax.config import HOST_BASELINES, RunConfig, alike
+from metajax.records import Claimed
 from metajax.runs import run_many
 
 # A worker is one core: two of them outrun one that spreads small programs over two cores.
@@ -31,6 +34,9 @@ ONE_CORE = {
     "MALLOC_TRIM_THRESHOLD_": "100000",
 }
 Build = Callable[[str, tuple[int, ...], str | None], Benchmark]
+# Runs of one program at most. A constant, not the number of workers or of cores: which runs share
+# a program can change the last bits of their numbers.
+TOGETHER = 16
 
 
 class Outcome(NamedTuple):
@@ -39,6 +45,15 @@ class Outcome(NamedTuple):
     config: RunConfig
     folder: Path | None
     error: str = ""
+    claimed: bool = False  # not an error: another process is making it
+
+
+class Job(NamedTuple):
+    """The runs of one program, and how often they were tried in vain."""
+
+    configs: list[RunConfig]
+    failures: int = 0
+    wait: bool = False  # for another process that is making one of them
 
 
 def keep_compiled() -> None:
@@ -52,35 +67,32 @@ def keep_compiled() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
 
 
-def _jobs(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
-    """Groups the runs that share compiled programs (seeds of one method); the slow ones first."""
-    groups: dict[tuple, list[RunConfig]] = {}
+def programs(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
+    """Deals runs into programs: those that differ in seed and numbers only; the slow ones first."""
+    groups: dict[RunConfig, list[RunConfig]] = {}
     for config in configs:
-        groups.setdefault((config.benchmark, config.learner, config.shots), []).append(config)
-    slow = {"random_forest", "lr_forest"}
-    return sorted(
-        groups.values(), key=lambda group: group[0].learner in set(HOST_BASELINES) - slow
-    )
+        groups.setdefault(alike(config), []).append(config)
+    parts = [
+        group[i : i + TOGETHER] for group in groups.values() for i in range(0, len(group), TOGETHER)
+    ]
+    quick = set(HOST_BASELINES) - {"random_forest", "lr_forest"}
+    return sorted(parts, key=lambda part: part[0].learner in quick)
 
 
-def _work(configs: list[RunConfig], build: Build, folder: Path, data_dir: str | None):
-    """Runs a group in this process; what fails is an outcome, and the rest goes on."""
+def _work(job: Job, build: Build, folder: Path, data_dir: str | None) -> list[Outcome]:
+    """Runs a program in this process; what fails is an outcome."""
     # Two processes may write one entry of the compilation cache at once: it is compiled again.
     warnings.filterwarnings("ignore", message="Error reading persistent compilation cache")
-    programs: dict[RunConfig, list[RunConfig]] = {}
-    for config in configs:
-        programs.setdefault(alike(config), []).append(config)
-    outcomes = []
-    for fused in programs.values():
-        try:
-            benchmark = build(fused[0].benchmark, fused[0].shots, data_dir)
-            found = run_many(fused, benchmark, folder)
-            outcomes.extend(map(Outcome, fused, found))
-        except Exception as error:  # noqa: BLE001  (whatever it was, the other runs go on)
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            reason = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
-            outcomes.extend(Outcome(config, None, reason) for config in fused)
-    return outcomes
+    try:
+        benchmark = build(job.configs[0].benchmark, job.configs[0].shots, data_dir)
+        found = run_many(job.configs, benchmark, folder, wait=job.wait)
+        return list(map(Outcome, job.configs, found))
+    except Claimed as error:
+        return [Outcome(config, None, str(error), claimed=True) for config in job.configs]
+    except Exception as error:  # noqa: BLE001  (whatever it was, the other runs go on)
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+        return [Outcome(config, None, reason) for config in job.configs]
 
 
 def _work_and_release(*arguments) -> list[Outcome]:
@@ -95,7 +107,7 @@ def _work_and_release(*arguments) -> list[Outcome]:
 
 def runs_here(configs: Iterable[RunConfig], workers: int) -> bool:
     """Whether `run_all` runs these in the calling process."""
-    return workers == 1 or len(_jobs(configs)) == 1
+    return workers == 1 or len(programs(configs)) == 1
 
 
 def run_all(
@@ -105,56 +117,97 @@ def run_all(
     *,
     data_dir: str | None = None,
     workers: int = 2,
+    retries: int = 0,
+    on_start: Callable[[list[RunConfig]], Any] | None = None,
     on_done: Callable[[list[Outcome]], Any] | None = None,
+    on_retry: Callable[[list[RunConfig], str], Any] | None = None,
 ) -> list[Outcome]:
     """Runs configurations, skipping those with a finished record.
 
     Args:
       configs: resolved configurations.
       build: ``(benchmark, shots, data_dir) -> Benchmark``, a module-level function that keeps what
-        it built (it is called once a run).
+        it built (it is called once a program).
       folder: ``results/<suite>``.
       data_dir: passed to `build`.
       workers: processes of one core each; 1 runs everything in this process.
-      on_done: receives the outcomes of every group of runs as it ends.
+      retries: how often a program that failed, or whose worker died, is tried again.
+      on_start: receives the runs of a program as it begins.
+      on_done: receives the outcomes of every program as it ends.
+      on_retry: receives the runs of a program that is tried again, and the reason.
 
     Returns:
       One outcome a configuration. Interrupted, the workers are stopped and KeyboardInterrupt is
-      raised; the same call goes on where it stopped.
+      raised; the same call goes on where it stopped. Runs that another process is making are left
+      to the end, and waited for.
     """
-    jobs, outcomes = _jobs(configs), []
+    queue, outcomes = deque(Job(part) for part in programs(configs)), []
 
-    def collect(group: list[Outcome]) -> None:
-        outcomes.extend(group)
-        if on_done is not None:
-            on_done(group)
+    def settle(job: Job, found: list[Outcome]) -> None:
+        """Notes what a job gave, or puts it back into the queue."""
+        if found[0].claimed:
+            queue.append(job._replace(wait=True))  # when all others have had their turn
+        elif (reason := found[0].error) and job.failures < retries:
+            queue.append(job._replace(failures=job.failures + 1))
+            if on_retry is not None:
+                on_retry(job.configs, reason)
+        else:
+            outcomes.extend(found)
+            if on_done is not None:
+                on_done(found)
 
     if runs_here(configs, workers):
-        for job in jobs:
-            collect(_work(job, build, folder, data_dir))
+        while queue:
+            job = queue.popleft()
+            if on_start is not None:
+                on_start(job.configs)
+            settle(job, _work(job, build, folder, data_dir))
         return outcomes
     before = dict(os.environ)
     os.environ.update({k: v for k, v in ONE_CORE.items() if k not in os.environ})
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
+    # A pool of one process each: a worker that is killed takes no other one along.
+    idle = [_worker() for _ in range(min(workers, len(queue)))]
+    busy: dict[Future, tuple[ProcessPoolExecutor, Job]] = {}
     try:
-        job_of: dict[Future, list[RunConfig]] = {
-            pool.submit(_work_and_release, job, build, folder, data_dir): job for job in jobs
-        }
-        waiting = set(job_of)
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
+        while queue or busy:
+            while queue and idle:
+                pool, job = idle.pop(), queue.popleft()
+                busy[pool.submit(_work_and_release, job, build, folder, data_dir)] = pool, job
+                if on_start is not None:
+                    on_start(job.configs)
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                pool, job = busy.pop(future)
                 try:
-                    collect(future.result())
-                except BrokenProcessPool:  # one worker killed, e.g. for its memory, ends them all
-                    reason = "a worker process was killed; the same command goes on from here"
-                    collect([Outcome(config, None, reason) for config in job_of[future]])
+                    found = future.result()
+                except BrokenProcessPool:  # e.g. killed for its memory
+                    pool.shutdown(wait=False)
+                    pool = _worker()
+                    reason = "its worker process was killed; the same command goes on from here"
+                    found = [Outcome(config, None, reason) for config in job.configs]
+                idle.append(pool)
+                settle(job, found)
     except BaseException:
-        for process in list(pool._processes.values()):
-            process.terminate()
+        for pool in [*idle, *(pool for pool, _ in busy.values())]:
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
         raise
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for pool in [*idle, *(pool for pool, _ in busy.values())]:
+            pool.shutdown(wait=False, cancel_futures=True)
         os.environ.clear()
         os.environ.update(before)
     return outcomes
+
+
+def _worker() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Makes a worker end when its parent is killed; what it was making can be resumed."""
+
+    def watch() -> None:
+        connection.wait([parent_process().sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()

@@ -223,34 +223,128 @@ def test_a_run_that_diverges_has_a_record_and_the_others_go_on(tmp_path):
     assert modified(tmp_path) == before
 
 
-def test_a_killed_worker_is_a_failure_of_its_runs_and_no_crash(tmp_path, monkeypatch):
-    class Pool:
-        """The first job is done, then a worker is killed."""
+class Pool:
+    """A worker in place of a process; `killed` are the learners that it does not survive."""
 
-        _processes = {}
+    killed: tuple[str, ...] = ()
+    _processes = {}
 
-        def __init__(self, workers, mp_context):
-            self.jobs = 0
+    def __init__(self, workers, **options):
+        assert workers == 1
 
-        def submit(self, work, job, *arguments):
-            future, self.jobs = Future(), self.jobs + 1
-            if self.jobs == 1:
-                future.set_result([Outcome(one, tmp_path) for one in job])
-            else:
-                future.set_exception(BrokenProcessPool("terminated abruptly"))
-            return future
+    def submit(self, work, job, build, folder, data_dir):
+        future = Future()
+        if job.configs[0].learner in self.killed:
+            future.set_exception(BrokenProcessPool("terminated abruptly"))
+        else:
+            future.set_result([Outcome(one, folder) for one in job.configs])
+        return future
 
-        def shutdown(self, **options):
-            pass
+    def shutdown(self, **options):
+        pass
 
+
+def test_a_killed_worker_is_a_failure_of_its_runs_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(sweeps, "ProcessPoolExecutor", Pool)
-    told, environment = [], dict(os.environ)
+    monkeypatch.setattr(Pool, "killed", ("ridge",))
+    told, again, environment = [], [], dict(os.environ)
     configs = [config(), config(seed=1), config("ridge"), config("lr_c0.1")]
-    outcomes = run_all(configs, build, tmp_path, workers=2, on_done=told.append)
+    outcomes = run_all(
+        configs, build, tmp_path, workers=2, retries=2, on_done=told.append,
+        on_retry=lambda runs, reason: again.append((runs, reason)),
+    )  # fmt: skip
     assert sorted(len(group) for group in told) == [1, 1, 2] and len(outcomes) == 4
-    failed = [one for one in outcomes if one.folder is None]
-    assert len(failed) == 2 and all("worker process was killed" in one.error for one in failed)
+    (failed,) = [one for one in outcomes if one.folder is None]
+    assert failed.config.learner == "ridge" and "worker process was killed" in failed.error
+    assert again == [([config("ridge")], failed.error)] * 2
     assert dict(os.environ) == environment
+
+
+def test_what_fails_once_is_tried_again(tmp_path):
+    failures = iter([OSError("the disk was away")])
+
+    def shaky(benchmark, shots, data_dir):
+        for error in failures:
+            raise error
+        return build(benchmark, shots)
+
+    again = []
+    (outcome,) = run_all(
+        [config("lr_c0.1")], shaky, tmp_path, workers=1, retries=1,
+        on_retry=lambda runs, reason: again.append(reason),
+    )  # fmt: skip
+    assert records.is_complete(outcome.folder) and len(again) == 1 and "disk was away" in again[0]
+
+
+def test_programs_hold_a_bounded_number_of_runs_that_differ_in_numbers_only():
+    configs = [config(seed=seed, lr=lr) for seed in range(10) for lr in (0.1, 0.2)]
+    parts = sweeps.programs([config("lr_c0.1"), *configs, config("ridge")])
+    assert [len(part) for part in parts] == [16, 4, 1, 1]
+    assert parts[0] + parts[1] == configs and parts[-1] == [config("lr_c0.1")]
+
+
+def held(home, names):
+    """Claims runs in another process until its input is closed."""
+    code = (
+        "import sys; from pathlib import Path; from metajax.records import claim\n"
+        f"with claim(Path({str(home)!r}), {names!r}): print(1, flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+    )  # fmt: skip
+    process.stdout.read(2)
+    return process
+
+
+def test_a_run_that_another_process_makes_is_left_to_it(tmp_path):
+    home = tmp_path / "runs"
+    home.mkdir()
+    taken, free = config("lr_c0.1"), config("lr_c0.01")
+    with held(home, [records.run_id(taken, build().cards)]) as other:
+        with pytest.raises(records.Claimed, match="another process"):
+            runs.run_many([taken], build(), tmp_path, wait=False)
+        told = []
+
+        def on_done(found):
+            told.append(found[0].config)
+            other.stdin.close()  # the other one ends when the free run is done
+
+        run_all([taken, free], build, tmp_path, workers=1, on_done=on_done)
+        assert told == [free, taken]
+    # A dead process claims nothing.
+    with held(home, [records.run_id(taken, build().cards)]) as other:
+        other.kill()
+        other.wait()
+        runs.run_many([taken], build(), tmp_path, wait=False)
+
+
+def test_a_program_that_was_cut_off_between_two_records_starts_again_as_a_whole(
+    tmp_path, monkeypatch
+):
+    configs, written = [config(seed=seed) for seed in range(3)], []
+    alone = runs.run_many(configs, build(), tmp_path / "alone")
+
+    def cut(partial, folder, **parts):
+        if written:
+            raise KeyboardInterrupt
+        written.append(folder)
+        write(partial, folder, **parts)
+
+    write = records.write_record
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "write_record", cut)
+        with pytest.raises(KeyboardInterrupt):
+            runs.run_many(configs, build(), tmp_path / "cut")
+    (first,) = written
+    before, sizes, train = modified(first), [], runs._train
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "_train", lambda all, *a: sizes.append(len(all)) or train(all, *a))
+        # A fourth run was added to the sweep meanwhile: it has a program of its own.
+        found = runs.run_many([*configs, config(seed=3)], build(), tmp_path / "cut")
+    assert sizes == [3, 1] and modified(first) == before
+    assert [numbers(folder) for folder in found[:3]] == [numbers(folder) for folder in alone]
+    assert not list((tmp_path / "cut").glob("runs/.tmp*"))
 
 
 def test_the_first_of_two_processes_keeps_its_record(undisturbed, tmp_path):

@@ -1,0 +1,245 @@
+"""What ``scripts/sweep.py`` does: a sweep file to runs, table and report (floor 10)."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from metajax import commands, sweeps, tracking
+from metajax.config import RunConfig
+from metajax.sweep_plans import Plan, as_flag, check
+
+
+@dataclasses.dataclass(frozen=True)
+class Slurm:
+    """A cluster."""
+
+    jobs: int = 0
+    """Submit the sweep as so many jobs, one shard each; 0: run it here."""
+    cluster: Literal["slurm", "local"] = "slurm"
+    """local: the jobs are processes of this machine, to try it out."""
+    partition: str | None = None
+    """Partition of the jobs."""
+    minutes: int = 24 * 60
+    """Time limit of a job; what it cuts off goes on when the same command is given again."""
+    cpus: int = 2
+    """Cores of a job."""
+    gpus: int = 0
+    """GPUs of a job."""
+    memory_gb: int = 8
+    """Memory of a job."""
+    wait: bool = False
+    """Wait for the jobs, then write table and report."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepFlags:
+    """Runs a sweep file of Weights & Biases without its server: each trial once, crashes survived.
+
+    The same command goes on where it was interrupted. Given on several machines with one results
+    folder, the machines share the work.
+    """
+
+    file: tyro.conf.Positional[Path]
+    """The sweep file: grid or random."""
+    workers: int = 2
+    """Processes of one core each."""
+    shard: str = "1/1"
+    """i/n: the i-th of n parts only, i from 1."""
+    retries: int = 2
+    """How often what crashed is tried again."""
+    search_seed: int = 0
+    """Seed of a random search."""
+    results: str | None = None
+    """Where records and tables go (default: the file's, or results)."""
+    data_dir: str | None = None
+    """Folder of the real data (default: the file's, or METAJAX_DATA)."""
+    wandb: Literal["online", "offline", "disabled"] | None = None
+    """Mirror runs to Weights & Biases; default: the file's, WANDB_MODE, or offline."""
+    dry_run: bool = False
+    """Check the file and list what would run."""
+    slurm: Slurm = dataclasses.field(default_factory=Slurm)
+    """A cluster."""
+
+
+def main() -> int:
+    """Parses the command line and runs the sweep; returns the exit code."""
+    flags = tyro.cli(SweepFlags, config=(tyro.conf.FlagConversionOff,))
+    console = Console()
+    sweeps.keep_compiled()
+    try:
+        part, parts = _shard(flags.shard)
+        for name, least in (("workers", 1), ("retries", 0), ("search_seed", 0)):
+            if getattr(flags, name) < least:
+                raise ValueError(f"--{name} must be at least {least}; got {getattr(flags, name)}")
+        plan = check(flags.file, search_seed=flags.search_seed)
+        own = {name: getattr(flags, name) for name in ("results", "data_dir", "wandb")}
+        own = {name: value for name, value in own.items() if value is not None}
+        plan = plan._replace(flags=dataclasses.replace(plan.flags, **own))
+        every = sweeps.programs(plan.configs)
+        mine = [config for group in every[part - 1 :: parts] for config in group]
+        console.print(
+            f"{flags.file}: {plan.trials} trials are {len(plan.configs)} runs in {len(every)} "
+            f"programs; shard {part} of {parts} has {len(mine)} runs"
+        )
+        if flags.dry_run:
+            return _list(console, mine)
+        if flags.slurm.jobs:
+            return _submit(console, flags, plan)
+        return _run(console, flags, plan, mine, whole=parts == 1)
+    except (ValueError, OSError) as error:
+        return commands.fail(error)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on from here")
+        return 130
+
+
+def _shard(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    part, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= part <= parts:
+        raise ValueError(f"--shard must be i/n with i from 1 to n; got {text}")
+    return part, parts
+
+
+def _list(console: Console, configs: Sequence[RunConfig]) -> int:
+    for group in sweeps.programs(configs):
+        one = group[0]
+        seeds = sorted({config.seed for config in group})
+        console.print(f"{one.benchmark} {one.learner}: {len(group)} run(s), seeds {seeds}")
+    return 0
+
+
+def _submit(console: Console, given: SweepFlags, plan: Plan) -> int:
+    """Submits one job a shard."""
+    try:
+        import submitit
+    except ImportError as error:
+        raise ValueError("a cluster needs the extra slurm: pip install 'metajax[slurm]'") from error
+    slurm, folder = given.slurm, commands.folder_of(plan.flags, plan.program.suite)
+    logs = folder / "jobs"
+    try:
+        executor = submitit.AutoExecutor(folder=logs, cluster=slurm.cluster)
+    except RuntimeError as error:  # there is no Slurm here
+        raise ValueError(f"--slurm.cluster={slurm.cluster}: {error}") from error
+    executor.update_parameters(
+        timeout_min=slurm.minutes, cpus_per_task=slurm.cpus, gpus_per_node=slurm.gpus,
+        mem_gb=slurm.memory_gb, name=given.file.stem,
+        **({"slurm_partition": slurm.partition} if slurm.partition else {}),
+    )  # fmt: skip
+    script = Path(__file__).resolve().parents[1] / "scripts" / "sweep.py"
+    same = {n: getattr(given, n) for n in ("workers", "retries", "search_seed", "results",
+                                           "data_dir", "wandb")}  # fmt: skip
+    command = [sys.executable, str(script), str(given.file.resolve())]
+    command += [as_flag(n.replace("_", "-"), v) for n, v in same.items() if v is not None]
+    shards = [[*command, f"--shard={i + 1}/{slurm.jobs}"] for i in range(slurm.jobs)]
+    jobs = [executor.submit(submitit.helpers.CommandFunction(shard)) for shard in shards]
+    console.print(f"submitted {', '.join(job.job_id for job in jobs)}; their output: {logs}")
+    if not slurm.wait:
+        console.print(f"when they have ended: python scripts/table.py {plan.program.suite}")
+        return 0
+    failed = [error for job in jobs if (error := job.exception()) is not None]
+    for error in failed:
+        console.print(f"failed: {error}")
+    commands.write_tables(console, folder)
+    return 1 if failed else 0
+
+
+def _run(
+    console: Console, given: SweepFlags, plan: Plan, configs: list[RunConfig], *, whole: bool
+) -> int:
+    """Runs here, with a display; then writes table and report."""
+    folder, build = commands.folder_of(plan.flags, plan.program.suite), plan.program.build
+    data_dir = plan.flags.data_dir
+    commands.prepare(configs, build, folder, data_dir=data_dir, workers=given.workers)
+    with _display(console, folder, len(configs), plan) as told:
+        outcomes = sweeps.run_all(
+            configs, build, folder, data_dir=data_dir, workers=given.workers,
+            retries=given.retries, **told,
+        )  # fmt: skip
+    failed = [outcome for outcome in outcomes if outcome.folder is None]
+    for outcome in failed:
+        one = outcome.config
+        console.print(f"failed: {one.benchmark} {one.learner} s{one.seed}: {outcome.error}")
+    if not whole:
+        console.print(f"when all shards have ended: python scripts/table.py {plan.program.suite}")
+    elif len(failed) < len(outcomes):
+        commands.write_tables(console, folder)
+    return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _display(
+    console: Console, folder: Path, runs: int, plan: Plan
+) -> Iterator[dict[str, Callable[..., None]]]:
+    """Live progress, as callbacks of `sweeps.run_all`; they also mirror each run to W&B as it ends.
+
+    What fails is kept in ``failures.jsonl``, attempt by attempt.
+    """
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[running]} running, {task.fields[failed]} failed"),
+        TimeRemainingColumn(), TextColumn("{task.fields[best]}"),
+    )  # fmt: skip
+    begun, best = set(), None
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("runs", total=runs, running=0, failed=0, best="")
+
+        def keep(configs: list[RunConfig], reason: str, last: bool) -> None:
+            names = [f"{one.benchmark} {one.learner} s{one.seed}" for one in configs]
+            line = {"runs": names, "reason": reason, "last": last, "time": round(time.time())}
+            with (folder / "failures.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+        def on_start(configs: list[RunConfig]) -> None:
+            begun.update(configs)
+            progress.update(bar, running=len(begun))
+
+        def on_retry(configs: list[RunConfig], reason: str) -> None:
+            keep(configs, reason, last=False)
+            begun.difference_update(configs)
+            progress.print(f"again: {configs[0].benchmark} {configs[0].learner}: {reason}")
+
+        def on_done(group: list[sweeps.Outcome]) -> None:
+            nonlocal best
+            configs = [one.config for one in group]
+            begun.difference_update(configs)
+            if group[0].folder is None:
+                keep(configs, group[0].error, last=True)
+            for one in group:
+                if one.folder is not None:
+                    tracking.mirror(one.folder, mode=plan.flags.wandb, folder=folder)
+                    best = _better(best, one.folder, plan.metric)
+            failed = progress.tasks[bar].fields["failed"] + len(configs) * (group[0].folder is None)
+            text = f"best {plan.metric[0]} {best[0]:.3f}: {best[1]}" if best else ""
+            progress.update(bar, advance=len(configs), running=len(begun), failed=failed, best=text)
+            word = "done" if group[0].folder else f"failed: {group[0].error}"
+            progress.print(
+                f"{configs[0].benchmark} {configs[0].learner}: {len(group)} run(s) {word}"
+            )
+
+        yield {"on_start": on_start, "on_retry": on_retry, "on_done": on_done}
+
+
+def _better(
+    best: tuple[float, str] | None, run: Path, metric: tuple[str, bool] | None
+) -> tuple[float, str] | None:
+    """The better of the best so far and this run; None while none has the score."""
+    if metric is None:
+        return None
+    _, result, _, scores = tracking.read_record(run)
+    value = tracking.task_scores(result, scores)[1].get(metric[0])
+    if value is None or (best is not None and (value > best[0]) != metric[1]):
+        return best
+    return value, run.name

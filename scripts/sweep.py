@@ -1,0 +1,14 @@
+"""Runs a sweep file of Weights & Biases without its server: resumes, retries, shards, Slurm.
+
+    python scripts/sweep.py experiments/sweeps/imaging.yaml --workers=2
+    python scripts/sweep.py experiments/sweeps/imaging.yaml --dry-run=True
+    python scripts/sweep.py experiments/sweeps/imaging.yaml --shard=1/4
+    python scripts/sweep.py experiments/sweeps/imaging.yaml --slurm.jobs=4 --slurm.partition=cpu
+"""
+
+import sys
+
+from metajax import sweep_command
+
+if __name__ == "__main__":
+    sys.exit(sweep_command.main())

@@ -1,0 +1,184 @@
+"""Sweep files: what they say, and that what cannot be run is refused with its line."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from metajax import commands, config, sweep_files, sweep_plans, sweeps
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE = """\
+program: experiments/disease_prediction.py
+method: grid
+metric: {name: natural/auroc@8, goal: maximize}
+parameters:
+  benchmark: {value: sklearn_tables}
+  learner: {values: [maml, ridge, lr_c0.1]}
+  inner.lr: {values: [0.1, 0.3]}
+  seed: {values: [0, 1]}
+"""
+RANDOM = FILE.replace("method: grid", "method: random\nrun_cap: 40")
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text=FILE, old="", new=""):
+        assert old in text
+        path = tmp_path / "sweep.yaml"
+        path.write_text(text.replace(old, new, 1))
+        return path
+
+    return write
+
+
+def plan(path, **options):
+    """The plan of a file that lies outside the repository."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return sweep_plans.check(path, **options)
+
+
+def test_a_grid_is_crossed_deduplicated_and_stripped_of_what_does_not_apply(file):
+    found = plan(file())
+    assert found.trials == 12 and found.metric == ("natural/auroc@8", True)
+    told = {(one.learner, one.inner.lr, one.seed) for one in found.configs}
+    # ridge has no inner.lr, and the regression gives the same numbers whatever its seed.
+    assert told == {
+        *(("maml", lr, seed) for lr in (0.1, 0.3) for seed in (0, 1)),
+        ("ridge", None, 0), ("ridge", None, 1), ("lr_c0.1", None, 0),
+    }  # fmt: skip
+    assert len(found.configs) == 7
+    assert sorted(len(group) for group in sweeps.programs(found.configs)) == [1, 2, 4]
+
+
+def test_a_trial_is_the_run_of_the_command_that_an_agent_would_start(file):
+    found = plan(file())
+    module = sys.modules["disease_prediction"]
+    arguments = ["--benchmark=sklearn_tables", "--learner=maml", "--inner.lr=0.3", "--seed=1"]
+    flags = commands.parse(commands.Flags, module.PRESETS, default="full", arguments=arguments)
+    (alone,) = commands.configurations(flags, module.ENTRIES, module.SUITE, trial=True)
+    assert alone in found.configs
+
+
+def test_shards_split_the_programs_and_keep_them_whole(file):
+    text = FILE.replace("[0, 1]", str(list(range(50))))
+    every = sweeps.programs(plan(file(text)).configs)
+    assert [len(part) for part in every] == [16] * 6 + [4] + [16] * 3 + [2, 1]
+    for parts in (2, 3):
+        dealt = []
+        for part in range(parts):
+            mine = [one for group in every[part::parts] for one in group]
+            dealt += sweeps.programs(mine)
+        assert sorted(map(repr, dealt)) == sorted(map(repr, every))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "told"),
+    [
+        ("inner.lr:", "inner.lrr:", 7, "did you mean inner.lr"),
+        ("method:", "methd:", 2, "did you mean method"),
+        ("grid", "gird", 2, "did you mean grid"),
+        ("grid", "bayes", 2, "wandb sweep"),
+        ("method: grid", "method: random", 2, "run_cap"),
+        ("method: grid", "method: grid\nmethod: grid", 3, "stands in line 2 already"),
+        ("method: grid", "method: grid\nrun_cap: 0", 3, "above 0"),
+        ("method: grid", "method: grid\nearly_terminate: {type: hyperband}", 3, "online only"),
+        ("program: experiments/disease_prediction.py\n", "", 1, "'program' is missing"),
+        ("disease_prediction", "nothere", 1, "no file experiments/nothere.py"),
+        ("disease_prediction", "sinusoid", 1, "cannot be swept: it has no ENTRIES"),
+        ("goal: maximize", "goal: most", 3, "maximize or minimize"),
+        ("[0.1, 0.3]", "[]", 7, "values is empty"),
+        ("[0.1, 0.3]", "[0.1, 0.1]", 7, "stands there twice"),
+        ("[0.1, 0.3]", "[[0.1]]", 7, "[0.1] is not a number"),
+        ("[0.1, 0.3]", "[.nan]", 7, "not finite"),
+        ("[0.1, 0.3]", "[0.1, -1]", 7, "--inner.lr must be above 0"),
+        ("[0.1, 0.3]", "[0.1, high]", 7, "could not convert string to float: 'high'"),
+        ("{values: [0.1, 0.3]}", "0.1", 7, "write {value: ...}"),
+        ("{values: [0.1, 0.3]}", "{value: 1, values: [1]}", 7, "keep one"),
+        ("{values: [0.1, 0.3]}", "{}", 7, "has no values"),
+        ("{values: [0.1, 0.3]}", "{min: 0.1, max: 0.3}", 7, "method: random"),
+        ("inner.lr: {values: [0.1, 0.3]}", "inner: {parameters: {lr: {value: 1}}}", 7,
+         "write inner.lr: ..."),
+        ("maml, ridge", "mamll", 6, "did you mean maml"),
+        ("value: sklearn_tables", "value: sklearn_table", 5, "did you mean sklearn_tables"),
+        ("seed: {values: [0, 1]}", "preset: {values: [full, smoke]}", 8, "must have one value"),
+        ("[0, 1]", "{", 9, "no YAML"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_run_is_refused_with_line_and_remedy(file, old, new, line, told):
+    path = file(FILE, old, new)
+    with pytest.raises(ValueError, match=re.escape(told)) as refusal:
+        plan(path)
+    assert str(refusal.value).startswith(f"{path}, line {line}: "), refusal.value
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("{min: 0.3, max: 0.1}", "min must be below max"),
+        ("{min: 0, max: 1, distribution: log_uniform_values}", "above 0"),
+        ("{min: 0, max: 1, distribution: normal}", "distribution 'normal'; did you mean uniform"),
+        ("{min: 0.1, max: 1.0, q: 2}", "uniform has no q"),
+        ("{min: 1e-3, max: 1.0}", "write 1.0e-3"),
+    ],
+)
+def test_distributions_are_checked(file, entry, told):
+    path = file(RANDOM, "{values: [0.1, 0.3]}", entry)
+    with pytest.raises(ValueError, match=re.escape(told)) as refusal:
+        plan(path)
+    assert ", line 8: inner.lr: " in str(refusal.value)
+
+
+def test_a_random_search_depends_on_its_seed_and_a_longer_one_holds_the_shorter(file):
+    entry = "{min: 0.001, max: 1.0, distribution: log_uniform_values}"
+    sweep = sweep_files.read(file(RANDOM, "{values: [0.1, 0.3]}", entry))
+    found = sweep_files.trials(sweep)
+    assert len(found) == 40 and found == sweep_files.trials(sweep)
+    assert found != sweep_files.trials(sweep, seed=1)
+    assert sweep_files.trials(sweep._replace(run_cap=10)) == found[:10]
+    rates = [one["inner.lr"] for one in found]
+    assert all(0.001 <= rate <= 1 for rate in rates) and len(set(rates)) == 40
+    assert 10 <= sum(rate < 0.001**0.5 for rate in rates) <= 30  # half of the decades
+    assert {one["learner"] for one in found} == {"maml", "ridge", "lr_c0.1"}
+    whole = sweep_files.read(file(RANDOM, "[0, 1]", "[0, 1]}\n  inner.steps: {min: 1, max: 3"))
+    assert {one["inner.steps"] for one in sweep_files.trials(whole)} == {1, 2, 3}
+
+
+def test_arguments_of_the_command_are_part_of_every_trial(file):
+    more = 'command: ["${env}", python, "${program}", --train.steps=7, "${args}"]\nparameters:'
+    found = plan(file(FILE, "parameters:", more))
+    assert {one.train.steps for one in found.configs if one.learner in config.LEARNERS} == {7}
+    with pytest.raises(ValueError, match=r"line 4: command must be a list with \$\{program\}"):
+        plan(file(FILE, "parameters:", "command: [python]\nparameters:"))
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("experiments/sweeps/**/*.yaml")), ids=str)
+def test_every_sweep_file_of_the_project_can_be_run_here_and_by_an_agent(path):
+    found = sweep_plans.check(path)
+    text, content = path.read_text(), yaml.safe_load(path.read_text())
+    head = text[: text.index("program:")]
+    assert set(content) <= set(sweep_files.KEYS) and found.metric is not None
+    assert f"python scripts/sweep.py {path.relative_to(ROOT)}" in head
+    assert f"wandb sweep {path.relative_to(ROOT)}" in head
+    told = re.search(r"(\d+) trials, (\d+) runs in (\d+) programs", head)
+    real = found.trials, len(found.configs), len(sweeps.programs(found.configs))
+    assert told and tuple(map(int, told.groups())) == real, real
+    if path.parent.name == "sweeps":
+        for word in ("Hardware", "Duration", "Expected"):
+            assert word in head, word
+
+
+def test_the_command_lists_a_sweep_and_refuses_a_wrong_shard(file):
+    def sweep(*arguments):
+        command = [sys.executable, str(ROOT / "scripts" / "sweep.py"), str(file()), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+    done = sweep("--dry-run=True", "--shard=2/2")
+    assert done.returncode == 0 and "12 trials are 7 runs in 3 programs" in " ".join(done.stdout.split())
+    assert "sklearn_tables ridge: 2 run(s), seeds [0, 1]" in done.stdout
+    wrong = sweep("--shard=3/2")
+    assert wrong.returncode == 2 and wrong.stderr.startswith("error: --shard must be i/n")
