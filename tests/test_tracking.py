@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wandb
+from wandb_sync import records
 
 from metajax import tracking
 from metajax.tracking import content
-from wandb_sync import records
 
 CONFIG = {
     "suite": "disease", "benchmark": "heart", "learner": "maml", "seed": 1, "shots": [8, 16],

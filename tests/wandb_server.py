@@ -47,7 +47,8 @@ class Server:
             return {"viewer": {**me, "flags": "{}", "teams": {"edges": []}}}
         if op == "UpsertBucket":
             name = v["name"]
-            self.runs[name] = self.runs.get(name, {}) | {k: x for k, x in v.items() if x is not None}
+            told = {k: x for k, x in v.items() if x is not None}
+            self.runs[name] = self.runs.get(name, {}) | told
             bucket = {
                 "id": f"B{name}", "name": name, "displayName": v.get("displayName") or name,
                 "description": None, "config": None, "sweepName": v.get("sweep"),
@@ -62,10 +63,9 @@ class Server:
         if op == "ArtifactType":
             return {"project": {"artifact": None}}
         if op == "CreateArtifact":
-            given = v["input"]
-            self.artifacts[given["artifactCollectionName"]] = given
-            sequence = {"latestArtifact": None}
-            made = {"id": given["artifactCollectionName"], "state": "PENDING", "artifactSequence": sequence}
+            name = v["input"]["artifactCollectionName"]
+            self.artifacts[name] = v["input"]
+            made = {"id": name, "state": "PENDING", "artifactSequence": {"latestArtifact": None}}
             return {"createArtifact": {"artifact": made}}
         if op in ("CreateArtifactManifest", "UpdateArtifactManifest"):
             place = f"{self.url}/manifest/{v.get('artifactID') or v.get('artifactManifestID')}"

@@ -1,4 +1,4 @@
-"""What of a record W&B gets: settings, tags, curves, scores, plots; plain data, no wandb (floor 6)."""
+"""What of a record W&B gets: settings, tags, curves, scores, plots; without wandb (floor 6)."""
 
 from __future__ import annotations
 
