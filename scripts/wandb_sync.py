@@ -128,10 +128,10 @@ def upload(runs: list[Path]) -> list[Path]:
     failed = []
     for start in range(0, len(runs), BATCH):
         batch = runs[start : start + BATCH]
-        command = [sys.executable, "-m", "wandb", "sync", *map(str, batch)]
-        done = subprocess.run(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True,
+        command = [sys.executable, "-m", "wandb", "sync", *(str(run.resolve()) for run in batch)]
+        done = subprocess.run(  # wandb logs into the `wandb` of the folder it runs in
+            command, cwd=batch[0].parents[1], env=env, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         left = [run for run in batch if not uploaded(run)]
         if len(left) == len(batch) and any(told in done.stdout for told in NO_KEY):

@@ -172,9 +172,9 @@ def test_wandb_reads_the_same_from_its_file(tmp_path):
     home, rows = record(tmp_path)
     (path,) = Path(tracking.mirror(home, folder=tmp_path / "w")).glob("run-*.wandb")
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert len(told.splitlines()) == len(list(records(path)))
-    lines = [json.loads(line) for line in told.splitlines()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == len(list(records(path)))
     theirs = [one["history"]["item"] for one in lines if one["type"] == "history"]
     assert [own(h) for h in theirs[: len(rows)]] == rows
     assert [own(h) for h in read_back(path.parent)["history"][: len(rows)]] == rows

@@ -41,8 +41,9 @@ def call(home):
         env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
         env |= {"NETRC": str(home / "none")} | ({"WANDB_API_KEY": key} if key else {})
         done = subprocess.run(
-            [sys.executable, *map(str, command)], env=env, capture_output=True, text=True, **more
-        )
+            [sys.executable, *map(str, command)], env=env, capture_output=True, text=True,
+            **{"cwd": home} | more,
+        )  # fmt: skip
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
         return done
