@@ -62,7 +62,7 @@ class Flags:
     results: str = "results"
     """Where records and tables go."""
     wandb: Literal["online", "offline", "disabled"] | None = None
-    """Mirror runs to Weights & Biases; default: WANDB_MODE, or offline."""
+    """Mirror runs to Weights & Biases; default: WANDB_MODE, or offline (online under an agent)."""
     workers: int = 2
     """Processes of one core each."""
 
@@ -276,8 +276,8 @@ def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str
     """Mirrors finished runs to Weights & Biases, once each."""
     started = time.monotonic()
     copies = [tracking.mirror(folder, mode=mode, folder=suite_folder) for folder in folders]
-    if any(copies):
-        place = f"{suite_folder}/wandb"
+    if found := [copy for copy in copies if copy is not None]:
+        place = Path(found[0]).parent  # WANDB_DIR may have moved it
         console.print(f"W&B copies of the runs: {place}, {time.monotonic() - started:.0f} s")
 
 

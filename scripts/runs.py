@@ -138,8 +138,8 @@ def _means(folder: Path) -> dict[str, float]:
     """Mean over tasks of every score, by draw and support size."""
     from metajax import tracking
 
-    _, result, _, scores = tracking.read_record(folder)
-    return tracking.task_scores(result, scores)[1]
+    record = tracking.read_record(folder)
+    return tracking.task_scores(record.result, record.scores)[1]
 
 
 def _show(args: argparse.Namespace) -> None:
