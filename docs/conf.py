@@ -7,7 +7,10 @@ import metajax
 
 project, author, copyright = "MetaJAX", "The MetaJAX authors", "The MetaJAX authors, Apache-2.0"  # noqa: A001
 version = release = metajax.__version__
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_use_ivar = True
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 html_theme = "furo"
