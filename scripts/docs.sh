@@ -7,4 +7,4 @@ source scripts/environment.sh
 environment docs
 
 # A warning is an error: a page that no list names, a link to nothing, a formula that cannot be read.
-exec .venv/bin/python -m sphinx -W --keep-going -b html -d .cache/doctrees "$@" docs .cache/docs
+exec .venv/bin/python -m sphinx -E -W --keep-going -b html -d .cache/doctrees "$@" docs .cache/docs
