@@ -78,7 +78,7 @@ def intermediate_bytes(function: Callable, *arguments: PyTree) -> int:
 
     Args:
       function: any traceable function; it is traced, not run.
-      arguments: arrays or `jax.ShapeDtypeStruct`s.
+      arguments: arrays, or their shapes as `jax.ShapeDtypeStruct`.
     """
     return _bytes(jax.make_jaxpr(function)(*arguments))
 

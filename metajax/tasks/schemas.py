@@ -39,14 +39,15 @@ def features_by_support(
 
     Returns:
       The episode with x a dict over the F columns. Padded support rows are 0 in all of them.
-        z: (N, F) z-scores, as `standardise_by_support`.
-        missing: (N, F) 1 where a cell is missing in a column that the support observes.
-        feature: (N, F) 1 where the support observes two values of the column: elsewhere there is
-          nothing to learn from, whether the task lacks the column or not.
-        relevance: (N, F, C) correlation, -1 to 1, of z with each output over the support rows that
-          have both; 0 where it is undefined. A support row's own comes from the other rows, so that
-          its label is not in its inputs (but the others hold one case fewer of its class, and
-          `width` looks at all labels). A query row's comes from all support rows.
+
+      - z: (N, F) z-scores, as `standardise_by_support`.
+      - missing: (N, F) 1 where a cell is missing in a column that the support observes.
+      - feature: (N, F) 1 where the support observes two values of the column: elsewhere there is
+        nothing to learn from, whether the task lacks the column or not.
+      - relevance: (N, F, C) correlation, -1 to 1, of z with each output over the support rows that
+        have both; 0 where it is undefined. A support row's own comes from the other rows, so that
+        its label is not in its inputs (but the others hold one case fewer of its class, and
+        `width` looks at all labels). A query row's comes from all support rows.
 
     Raises:
       ValueError: for a width outside its range or an unknown kind.
