@@ -6,7 +6,6 @@ Field names are the command line's flags (``--inner.lr=0.1``) and the parameters
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +19,7 @@ import optax
 
 from metajax import layout
 from metajax.baselines import POOLED, REGRESSORS, TARGET_ONLY
+from metajax.hyper import HYPER, NUMBERS, Inner, arguments, defaults
 from metajax.learners import LEARNERS
 from metajax.nn import MLP, Conv1D, Conv4, Fingerprint, Fusion, SetEncoder
 from metajax.training import Trial
@@ -31,35 +31,6 @@ Method = Literal[METHODS]  # type: ignore[valid-type]
 
 
 EncoderName = Literal["auto", "mlp", "conv4", "conv1d", "beat", "fingerprint", "set"]
-
-
-@dataclass(frozen=True)
-class Inner:
-    """The learner's own hyper-parameters; None keeps the learner's default."""
-
-    lr: float | None = None
-    """Step size of the inner loop, above 0."""
-    steps: int | None = None
-    """Steps of the inner loop, 1 or more."""
-    l2: float | None = None
-    """Regularisation of a closed-form or probing head, above 0."""
-    first_order: bool | None = None
-    """Drop second derivatives."""
-    remat: bool | None = None
-    """Recompute inner steps in the backward pass, to save memory (unset: if they are many)."""
-    bias: bool | None = None
-    """Give a closed-form head a constant feature."""
-
-
-# The constructor argument that each field of Inner sets.
-HYPER = {
-    "lr": "inner_lr",
-    "steps": "inner_steps",
-    "l2": "l2",
-    "first_order": "first_order",
-    "remat": "remat",
-    "bias": "bias",
-}
 
 
 @dataclass(frozen=True)
@@ -131,10 +102,7 @@ def hyper(config: RunConfig, *, strict: bool) -> dict[str, Any]:
       ValueError: naming the flag and the flags that the learner has.
     """
     given = {k: v for k, v in dataclasses.asdict(config.inner).items() if v is not None}
-    if config.learner not in LEARNERS:
-        known = set()
-    else:
-        known = set(inspect.signature(LEARNERS[config.learner]).parameters)
+    known = arguments(LEARNERS[config.learner]) if config.learner in LEARNERS else {}
     foreign = [name for name in given if HYPER[name] not in known]
     if foreign and strict:
         has = [f"--inner.{name}" for name, argument in HYPER.items() if argument in known]
@@ -149,9 +117,7 @@ def hyper_used(config: RunConfig) -> dict[str, Any]:
     """Every hyper-parameter of the run's learner with the value it has, defaults included."""
     if config.learner not in LEARNERS:
         return {}
-    parameters = inspect.signature(LEARNERS[config.learner]).parameters
-    defaults = {k: v.default for k, v in parameters.items() if v.kind is v.KEYWORD_ONLY}
-    return defaults | hyper(config, strict=False)
+    return defaults(config.learner) | hyper(config, strict=False)
 
 
 def resolved(config: RunConfig, *, strict: bool) -> RunConfig:
@@ -188,6 +154,9 @@ def _check(config: RunConfig) -> None:
     for name, value in positive.items():
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"--{name} must be above 0 and finite; got {value}")
+    for flag, value in dataclasses.asdict(inner).items():
+        if isinstance(value, float) and not 0 <= value < float("inf"):
+            raise ValueError(f"--inner.{flag} must be 0 or more and finite; got {value}")
     if not 0 <= config.seed < 2**32:  # a key drops the higher bits without a word
         raise ValueError(f"--seed must be from 0 to {2**32 - 1}; got {config.seed}")
     if config.encoder.dtype != "float32" and config.encoder.name not in ("conv4", "auto"):
@@ -220,13 +189,10 @@ def build_encoder(encoder: Encoder) -> nn.Module:
     raise ValueError(f"--encoder.name={encoder.name} is not resolved to a benchmark's encoder")
 
 
-# Numbers that a compiled program takes as arguments; all else decides its form.
-NUMBERS = ("inner_lr", "l2")
-
-
 def alike(config: RunConfig) -> RunConfig:
     """The configuration without seed and numbers: equal for runs that one program can train."""
-    inner = dataclasses.replace(config.inner, lr=None, l2=None)
+    free = {flag: None for flag, argument in HYPER.items() if argument in NUMBERS}
+    inner = dataclasses.replace(config.inner, **free)
     train = dataclasses.replace(config.train, lr=Train.lr, clip=Train.clip)
     return dataclasses.replace(config, seed=0, inner=inner, train=train)
 

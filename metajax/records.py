@@ -25,6 +25,7 @@ import numpy as np
 import metajax
 from metajax.config import RunConfig
 from metajax.datasets import Card
+from metajax.hyper import FIRST, HYPER
 
 # Raised when a change of code changes what a number means: old runs are then other runs.
 NUMBERS_VERSION = 1
@@ -37,6 +38,11 @@ def run_id(config: RunConfig, cards: Iterable[Card]) -> str:
     versions = sorted((card.name, card.version) for card in cards)
     told = dataclasses.asdict(config)
     told["train"]["task_axis"] = "vmap"  # what the first records say; no layout changes a number
+    told["inner"] = {
+        flag: value
+        for flag, value in told["inner"].items()
+        if value is not None or HYPER[flag] in FIRST
+    }
     # What there was no choice of when the first records were made.
     for name, value in (("name", "mlp"), ("dtype", "float32")):
         if told["encoder"][name] == value:

@@ -1,7 +1,8 @@
 """Configurations: checked at once, equal if they mean the same run, and the run's identity."""
 
 import dataclasses
-import inspect
+import pickle
+import typing
 
 import jax.numpy as jnp
 import pytest
@@ -10,11 +11,9 @@ import tiny
 from metajax import records
 from metajax.config import (
     HOST_BASELINES,
-    HYPER,
     METHODS,
     Encoder,
     Evaluate,
-    Inner,
     RunConfig,
     Train,
     build_encoder,
@@ -24,6 +23,7 @@ from metajax.config import (
     resolved,
 )
 from metajax.datasets import File
+from metajax.hyper import HYPER, Inner, arguments
 from metajax.learners import LEARNERS
 from metajax.types import TaskSpec
 
@@ -66,18 +66,34 @@ GIVEN = Inner(lr=0.2, steps=3, l2=0.5, first_order=True, remat=True, bias=False)
 
 @pytest.mark.parametrize("learner", list(LEARNERS))
 def test_every_hyper_parameter_reaches_the_constructor(learner):
-    known = set(inspect.signature(LEARNERS[learner]).parameters)
+    known = arguments(LEARNERS[learner])
     assert set(HYPER) == {field.name for field in dataclasses.fields(Inner)}
+    assert set(known) <= set(HYPER.values())
     for field, argument in HYPER.items():
+        # Its default, where it has one, is sure to be a value that it takes.
         value = getattr(GIVEN, field)
+        value = value if value is not None or argument not in known else known[argument].default
         one = config(learner, inner=Inner(**{field: value}))
-        if argument in known:
-            assert hyper(one, strict=True) == {argument: value}
-            assert build_learner(resolved(one, strict=True), BINARY)
-        else:
+        if argument not in known:
+            one = config(learner, inner=Inner(**{field: 1}))
             assert hyper(one, strict=False) == {}
             with pytest.raises(ValueError, match=f"{learner} has no --inner.{field}; it has "):
                 hyper(one, strict=True)
+        elif value is not None:
+            assert hyper(one, strict=True) == {argument: value}
+            assert build_learner(resolved(one, strict=True), BINARY)
+
+
+def test_flags_are_told_of_as_their_constructors_do_and_worker_processes_find_them():
+    assert pickle.loads(pickle.dumps(GIVEN)) == GIVEN
+    told = {f.name: f.type.__metadata__[0].help for f in dataclasses.fields(Inner)}
+    assert "regularisation" in told["l2"]
+    assert "[maml, " in told["lr"] and not [flag for flag, help in told.items() if help[0] == "["]
+    hints = {}
+    for name, build in LEARNERS.items():
+        for argument in arguments(build):
+            kind = typing.get_type_hints(build)[argument]
+            assert hints.setdefault(argument, kind) == kind, (name, argument)
 
 
 def test_a_foreign_flag_names_those_that_exist():

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from worlds import PADDED, ROWS, SPECS, blobs, episode, key
+from worlds import PADDED, ROWS, SPECS, blobs, episode, key, quick_jit
 
 from metajax.evaluation import evaluate
+from metajax.hyper import NUMBERS, arguments
 from metajax.learners import LEARNERS, METHODS
 from metajax.losses import loss
 from metajax.nn import MLP, Identity
@@ -18,6 +19,13 @@ from metajax.types import TaskSpec
 
 CASES = [(name, kind) for name, method in METHODS.items() for kind in method.kinds]
 EXACT = [case for case in CASES if METHODS[case[0]].exact]
+
+
+def numbers_of(build):
+    """The hyper-parameters that may be traced, at their defaults."""
+    return {k: v.default for k, v in arguments(build).items() if k in NUMBERS}
+
+
 SMALL = {"scratch": {"inner_steps": 5}, "finetune": {"inner_steps": 5}}
 
 
@@ -283,3 +291,20 @@ def test_protonet_by_hand():
     for c in range(3):
         gap = np.asarray(one.query.x) - x[labels == c].mean(0)
         np.testing.assert_allclose(outputs[:, c], -(gap**2).sum(1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name, build in LEARNERS.items() if numbers_of(build)])
+def test_numbers_may_be_traced_as_in_a_fused_sweep(name):
+    spec = SPECS[METHODS[name].kinds[0]]
+    one, encoder, fixed = episode(spec), MLP((8,)), SMALL.get(name, {})
+
+    def value(numbers):
+        learner = LEARNERS[name](spec, encoder, **fixed, **numbers)
+        params = learner.init(key(), one)
+        outputs = learner.predict(params, learner.adapt(params, one.support, key(1)), one.query.x)
+        return learner.meta_loss(params, one, key())[0], outputs
+
+    numbers = numbers_of(LEARNERS[name])
+    found, expected = quick_jit(value)(numbers), quick_jit(lambda: value(numbers))()
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)  # noqa: E731
+    jax.tree.map(close, found, expected)
