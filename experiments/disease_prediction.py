@@ -18,7 +18,7 @@ from metajax import commands, suites
 from metajax.benchmarks import Benchmark
 from metajax.config import Encoder
 from metajax.learners import LEARNERS
-from metajax.suites import CLASS_METHODS, Entry
+from metajax.suites import CLASS_METHODS, WORLD_METHODS, Entry
 from metajax.tasks.decoding import bind
 from metajax.tasks.schemas import features_by_support, select_by_support
 from metajax.tasks.standardise import standardise_by_support
@@ -28,7 +28,10 @@ SHOTS = (8, 16, 32, 64)
 COLUMNS = bind(select_by_support, width=32)
 # Tables of differing columns share no labels either: nothing can be pooled over them.
 ENTRIES = (
-    Entry("sklearn_tables", "world", (4, 8, 16, 32), prepare=standardise_by_support),
+    Entry(
+        "sklearn_tables", "world", (4, 8, 16, 32), prepare=standardise_by_support,
+        methods=WORLD_METHODS,
+    ),
     # Switzerland (2) has 8 patients without disease: a source, never a target.
     Entry("heart_uci", "leave_one_out", (8, 16, 32), targets=(0, 1, 3), queries=None),
     Entry("support2", "leave_one_out", SHOTS, queries=None),

@@ -20,13 +20,13 @@ from metajax.benchmarks import Benchmark
 from metajax.config import Encoder, Train
 from metajax.datasets.imaging.cross_domain import leave_out
 from metajax.datasets.imaging.omniglot import rotated
-from metajax.suites import CLASS_METHODS, Entry
+from metajax.suites import WAYS_METHODS, Entry
 from metajax.tasks.decoding import beats, images, strokes
 
 SUITE = "imaging"
 TRAIN = Train(tasks_per_step=4)
 CONV = Encoder((32,), name="conv4")
-WAYS = {"how": "classes", "encoder": CONV, "train": TRAIN, "methods": CLASS_METHODS, "queries": 15}
+WAYS = {"how": "classes", "encoder": CONV, "train": TRAIN, "methods": WAYS_METHODS, "queries": 15}
 OMNIGLOT = WAYS | {"prepare": strokes, "by_task": False}
 BEATS = {
     "how": "splits", "shots": (8, 16, 32), "prepare": beats, "train": TRAIN,

@@ -201,6 +201,14 @@ def table(runs: list[Run]) -> tuple[pd.DataFrame, str]:
     return pd.DataFrame(rows, columns=columns), "\n".join(lines) + "\n"
 
 
+def write_tables(folder: Path, runs: list[Run]) -> str:
+    """Writes table.md and table.csv; returns the page. scripts/table.py calls it, too."""
+    frame, page = table(runs)
+    frame.to_csv(folder / "table.csv", index=False, float_format="%.6g", lineterminator="\n")
+    (folder / "table.md").write_text(page)
+    return page
+
+
 def main() -> int:
     """Runs what is missing and writes the table."""
     flags = commands.parse(Flags, PRESETS, default="full")
@@ -215,10 +223,7 @@ def main() -> int:
             started = time.monotonic()
             run(method, seed, flags.steps, folder)
             console.print(f"{method}, seed {seed}: {time.monotonic() - started:.0f} s")
-    frame, page = table(load_runs(folder))
-    frame.to_csv(folder / "table.csv", index=False, float_format="%.6g", lineterminator="\n")
-    (folder / "table.md").write_text(page)
-    console.print(page, markup=False)
+    console.print(write_tables(folder, load_runs(folder)), markup=False)
     return 0
 
 

@@ -26,7 +26,7 @@ from metajax.config import (
     Train,
     resolved,
 )
-from metajax.suites import Entry, find, own_settings
+from metajax.suites import CORE_METHODS, Entry, find, own_settings
 
 AnyFlags = TypeVar("AnyFlags")
 SEEDS = (0, 1, 2)
@@ -44,7 +44,7 @@ class Flags:
     learner: Method | None = None
     """One learner or host baseline only."""
     methods: tuple[Method, ...] | None = None
-    """These learners and host baselines only; default: all that apply."""
+    """These learners and host baselines only; default: the best known, and all baselines."""
     shots: tuple[int, ...] | None = None
     """Support sizes; default: the benchmark's."""
     seed: int | None = None
@@ -148,7 +148,7 @@ def configurations(flags: Any, entries: Sequence[Entry], suite: str) -> list[Run
                 raise ValueError(f"{flags.learner} does not apply to {entry.label}; these do: "
                                  f"{', '.join(entry.methods)}")  # fmt: skip
             continue
-        chosen = flags.methods or entry.methods
+        chosen = flags.methods or CORE_METHODS
         encoder, train, evaluate = own_settings(entry, flags.encoder, flags.train, flags.evaluate)
         for name in [flags.learner] if strict else [m for m in chosen if m in entry.methods]:
             once = name in HOST_BASELINES and flags.seed is None
@@ -240,11 +240,10 @@ def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str
 def _show(console: Console, finished: list[Path], folder: Path, *, write: bool) -> None:
     """Prints the table of these runs; for a suite, writes table and report of all its records."""
     runs = tables.load_runs(folder, only=None if write else {run.name for run in finished})
-    table = tables.long_table(runs)
     if not write:
-        console.print(Markdown(tables.markdown(table, runs)))
+        console.print(Markdown(tables.markdown(tables.long_table(runs), runs)))
         console.print("records: " + " ".join(str(run) for run in finished))
         return
     console.print(Markdown(tables.write(folder, runs)))
-    (folder / "report.html").write_text(report.report(table, runs, f"MetaJAX: {folder.name}"))
-    console.print(f"written: {folder}/table.md, table.csv, report.html")
+    report.write(folder, runs)
+    console.print(f"written: {folder}/{', '.join(tables.FILES)}, report.html")

@@ -47,9 +47,12 @@ def _collect() -> tuple[dict[str, str], list[tuple]]:
     for argument, names in users.items():
         short = argument.removeprefix("inner_")
         flag = argument if short in users else short
-        build = LEARNERS[names[0]]
-        said = f"{_told(build, argument)} [{', '.join(names)}]"
-        kind = Annotated[get_type_hints(build)[argument] | None, tyro.conf.arg(help=said)]
+        told: dict[str, list[str]] = {}
+        for name in names:
+            told.setdefault(_told(LEARNERS[name], argument), []).append(name)
+        said = " ".join(f"{what} [{', '.join(of)}]" for what, of in told.items())
+        hint = get_type_hints(LEARNERS[names[0]])[argument]
+        kind = Annotated[hint | None, tyro.conf.arg(help=said)]
         flags[flag] = argument
         fields.append((flag, kind, dataclasses.field(default=None)))
     return flags, fields

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -30,6 +31,8 @@ from metajax.hyper import FIRST, HYPER
 # Raised when a change of code changes what a number means: old runs are then other runs.
 NUMBERS_VERSION = 1
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
+
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # what getrusage counts in
 
 
 def run_id(config: RunConfig, cards: Iterable[Card]) -> str:
@@ -76,6 +79,25 @@ def environment(cards: Iterable[Card]) -> dict[str, Any]:
             for card in cards
         },
     }
+
+
+def usage(seconds: float) -> dict[str, Any]:
+    """What a program took: of all runs that it trained together, no energy (it is not measured).
+
+    Args:
+      seconds: wall time.
+
+    Returns:
+      ``device_seconds``: wall time by the number of devices it held, busy or not;
+      ``peak_memory_bytes``: of the process (``host``, since it started) and of the fullest device
+      (``device``; absent where the device does not tell, as the CPU).
+    """
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT}
+    if told := [one["peak_bytes_in_use"] for one in stats if "peak_bytes_in_use" in one]:
+        peak["device"] = max(told)
+    held = round(seconds * jax.device_count(), 2)
+    return {"device_seconds": held, "peak_memory_bytes": peak}
 
 
 def _git(*arguments: str) -> str | None:

@@ -104,6 +104,7 @@ def run_many(
     else:
         outcomes = _run_learner(list(todo.values()), benchmark, partial, progress)
     seconds = round(time.perf_counter() - started, 2)
+    usage = records.usage(seconds)
     for (name, config), (history, result, arrays, predictions) in zip(
         todo.items(), outcomes, strict=True
     ):
@@ -115,6 +116,7 @@ def run_many(
             "interval": "clusters" if len(set(benchmark.clusters)) >= 10 else "patients",
         }
         result["seconds"]["total"] = seconds  # of all runs of the program together
+        result |= usage
         records.write_record(
             home / f".tmp-{name}", home / name, config=config, environment=environment,
             history=history, result=result, arrays=arrays, predictions=predictions,

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 MIN_CLUSTERS = 10  # below this many clusters no p-value is given
+_EXACT = 50  # pairs up to which Wilcoxon's distribution is counted out
 
 
 class Interval(NamedTuple):
@@ -107,11 +108,34 @@ def cluster_bootstrap(
     mean = float(means.mean()) if n else np.nan
     if n < 2:
         return Interval(mean, np.nan, np.nan, n, undefined)
-    resampled = means[rng.integers(n, size=(draws, n))].mean(axis=1)
+    low, high = bootstrap_ends(means[None], rng, draws=draws, level=level)[0]
+    return Interval(mean, float(low), float(high), n, undefined)
+
+
+def bootstrap_ends(
+    means: np.ndarray, rng: np.random.Generator, *, draws: int = 2000, level: float = 0.95
+) -> np.ndarray:
+    """Return the ends of `cluster_bootstrap` for many rows of means on the same clusters at once.
+
+    Args:
+      means: (rows, K) cluster means without NaN, K at least 2; all rows are resampled alike.
+      rng: source of the resampling.
+      draws: bootstrap samples.
+      level: coverage aimed at, in (0, 1).
+
+    Returns:
+      (rows, 2) lower and upper ends.
+    """
+    n = means.shape[1]
+    drawn = rng.integers(n, size=(draws, n))
     reach = np.sqrt(n / (n - 1)) * stats.t.ppf(0.5 - level / 2, n - 1)
     tail = float(stats.norm.cdf(reach))
-    low, high = np.quantile(resampled, [tail, 1.0 - tail])
-    return Interval(mean, float(low), float(high), n, undefined)
+    step = max(1, 2_000_000 // drawn.size)  # rows at once: 16 MB
+    ends = [
+        np.quantile(means[i : i + step][:, drawn].mean(axis=2), [tail, 1.0 - tail], axis=1).T
+        for i in range(0, len(means), step)
+    ]
+    return np.concatenate(ends)
 
 
 def patient_replicates(
@@ -215,7 +239,19 @@ def paired_wilcoxon(a: np.ndarray, b: np.ndarray) -> float | None:
         return None
     if not difference.any():
         return 1.0
-    return float(stats.wilcoxon(difference).pvalue)
+    if difference.size > _EXACT:
+        return float(stats.wilcoxon(difference).pvalue)
+    # Exact, with ties as well: the sum of the ranks of positive differences over all signs. Twice
+    # the mid-ranks are whole numbers.
+    difference = difference[difference != 0]
+    ranks = np.rint(2 * stats.rankdata(np.abs(difference))).astype(int)
+    chance = np.zeros(ranks.sum() + 1)
+    chance[0] = 1.0
+    for rank in ranks:
+        chance[rank:] = chance[rank:] + chance[: len(chance) - rank]
+        chance /= 2
+    positive = ranks[difference > 0].sum()
+    return float(min(1.0, 2 * min(chance[: positive + 1].sum(), chance[positive:].sum())))
 
 
 def holm(pvalues: Sequence[float | None]) -> np.ndarray:
@@ -253,3 +289,62 @@ def average_ranks(scores: np.ndarray, higher_is_better: bool) -> np.ndarray:
     if not len(scores):
         return np.full(scores.shape[1], np.nan)
     return stats.rankdata(-scores if higher_is_better else scores, axis=1).mean(axis=0)
+
+
+def friedman(scores: np.ndarray) -> float:
+    """Return the p-value of Friedman's test that all learners are alike.
+
+    Args:
+      scores: (n, learners) cluster means without NaN, at least 3 learners.
+
+    Returns:
+      The p-value of the chi-square approximation; 1 if all learners tie everywhere.
+
+    Reference:
+      Demsar (2006), Statistical comparisons of classifiers over multiple data sets.
+    """
+    ranks = stats.rankdata(np.asarray(scores, np.float64), axis=1)
+    if np.ptp(ranks) == 0:
+        return 1.0
+    return float(stats.friedmanchisquare(*ranks.T).pvalue)
+
+
+def nemenyi_difference(learners: int, blocks: int, level: float = 0.95) -> float:
+    """Return the critical difference of average ranks, for all pairs of learners together.
+
+    ``CD = q * sqrt(k (k + 1) / (6 N))``, q the studentised range's quantile over sqrt(2).
+
+    Args:
+      learners: k, at least 2.
+      blocks: N, clusters over which the ranks are averaged.
+      level: confidence over all pairs, in (0, 1).
+
+    Returns:
+      Learners whose average ranks differ by less are not told apart.
+
+    Reference:
+      Nemenyi (1963); Demsar (2006), section 3.2.2.
+    """
+    q = stats.studentized_range.ppf(level, learners, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(learners * (learners + 1) / (6 * blocks)))
+
+
+def cliques(ranks: np.ndarray, difference: float) -> list[tuple[int, int]]:
+    """Return the groups of learners that are not told apart.
+
+    Args:
+      ranks: (learners,) average ranks, increasing.
+      difference: critical difference.
+
+    Returns:
+      ``(first, last)`` places of every largest group of two or more whose ranks all differ by less
+      than the critical difference.
+    """
+    ranks = np.asarray(ranks, np.float64)
+    last = np.searchsorted(ranks, ranks + difference, side="left") - 1
+    groups, reached = [], -1
+    for first, end in enumerate(last.tolist()):
+        if end > first and end > reached:
+            groups.append((first, end))
+            reached = end
+    return groups

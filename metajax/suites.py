@@ -13,6 +13,7 @@ from functools import cache
 from typing import Literal
 
 from metajax import datasets
+from metajax.baselines import REGRESSORS
 from metajax.benchmarks import (
     Benchmark,
     Shared,
@@ -21,7 +22,8 @@ from metajax.benchmarks import (
     from_world,
     leave_one_task_out,
 )
-from metajax.config import METHODS, Encoder, Evaluate, Train
+from metajax.config import HOST_BASELINES, METHODS, Encoder, Evaluate, Train
+from metajax.learners import BASELINES
 from metajax.learners import METHODS as LEARNED
 from metajax.tasks.clinical import clinical_tables
 from metajax.types import Episode
@@ -31,11 +33,21 @@ POOLED_METHODS = ("pooled", "pooled_lr", "pooled_gradient_boosting", "pooled_lr_
 # Learners that weigh rows are for wrong labels and imbalance: experiments/sample_reweighting.py.
 WEIGHING = tuple(name for name, one in LEARNED.items() if one.pillar == "sample")
 SHARED_METHODS = tuple(name for name in METHODS if name not in (*WEIGHING, "ridge_cv"))
-# Labels are names of the episode: nothing can be pooled.
+# Labels mean something within a task only: nothing can be pooled.
 CLASS_METHODS = tuple(name for name in SHARED_METHODS if name not in POOLED_METHODS)
-REGRESSION_METHODS = (
-    "maml", "fomaml", "anil", "meta_sgd", "reptile", "ridge", "scratch", "finetune",
-    "linear_probe", "pooled", "ridge_cv", "random_forest", "gradient_boosting",
+# Where no task comes twice, or labels are names of the episode: no learner that knows its task.
+WORLD_METHODS = tuple(n for n in SHARED_METHODS if n not in LEARNED or not LEARNED[n].needs)
+WAYS_METHODS = tuple(name for name in WORLD_METHODS if name not in POOLED_METHODS)
+REGRESSION_METHODS = tuple(
+    name
+    for name in METHODS
+    if name in REGRESSORS
+    or (name in LEARNED and name not in WEIGHING and "regression" in LEARNED[name].kinds)
+)
+# What runs unless methods are named: the best known of every family, and what they must beat.
+CORE_METHODS = (
+    "maml", "fomaml", "anil", "meta_sgd", "reptile", "protonet", "ridge", *BASELINES,
+    *HOST_BASELINES,
 )  # fmt: skip
 
 
@@ -62,7 +74,7 @@ class Entry:
       encoder: the benchmark's own encoder.
       train: its meta-training.
       evaluate: its evaluation.
-      methods: that apply to it.
+      methods: that apply to it; `CORE_METHODS` of them run unless others are named.
     """
 
     family: str

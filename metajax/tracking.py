@@ -105,7 +105,7 @@ def mirror(
     run_folder, folder, mode = Path(run_folder), Path(folder), _mode(mode)
     if mode == "disabled":
         return None
-    config, result, rows, scores = _read(run_folder)
+    config, result, rows, scores = read_record(run_folder)
     run_id = _run_id(run_folder.name)
     prefix = {"offline": "offline-run", "online": "run"}[mode]
     pattern = f"{prefix}-{'?' * 8}_{'?' * 6}-{glob.escape(run_id)}"  # a date, a time, the id
@@ -123,7 +123,7 @@ def mirror(
         run.define_metric("*", step_metric="step")
         for row in curves(rows):
             run.log(row)
-        table, summary = _scores(result, scores)
+        table, summary = task_scores(result, scores)
         if table:
             import wandb
 
@@ -237,7 +237,7 @@ def _never_raise(call: Callable[..., None]) -> Callable[..., None]:
     return safe
 
 
-def _read(folder: Path) -> tuple[dict, dict, list[dict], dict[str, np.ndarray]]:
+def read_record(folder: Path) -> tuple[dict, dict, list[dict], dict[str, np.ndarray]]:
     """Read the parts of a record that W&B gets."""
     rows, scores = [], {}
     try:
@@ -253,7 +253,7 @@ def _read(folder: Path) -> tuple[dict, dict, list[dict], dict[str, np.ndarray]]:
     return config, result, rows, scores
 
 
-def _scores(result: dict, scores: dict[str, np.ndarray]) -> tuple[list[dict], dict[str, float]]:
+def task_scores(result: dict, scores: dict[str, np.ndarray]) -> tuple[list[dict], dict[str, float]]:
     """Mean score of every task (rows of a table), and the mean over tasks (the summary)."""
     table, means = [], {}
     if not (n := len(scores.get("task", ()))):

@@ -28,7 +28,8 @@ class Examples(NamedTuple):
       mask: (N, C) float32, 0 where ``y[n, c]`` is not defined, else the weight of the row in losses
         and metrics: 1, unless the family has weights (against censoring, say).
       info: pytree with leading axis N of extras. Pools give ``{"row": (N,) int32}``, the index of
-        the row in the pool, -1 where padded; `trusted` marks rows whose label is known clean.
+        the row in the pool, -1 where padded, and ``"task"`` (N,), the number of the task in the
+        pool; `trusted` marks rows whose label is known clean.
     """
 
     x: PyTree

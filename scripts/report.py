@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from metajax import tables
-from metajax.report import report
+from metajax import report, tables
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -17,12 +16,11 @@ def main(argv: list[str] | None = None) -> int:
     folder = args.results / args.suite
     try:
         runs = tables.load_runs(folder)
-        page = report(tables.long_table(runs), runs, args.title or f"MetaJAX: {args.suite}")
-        (folder / "report.html").write_text(page)
+        page = report.write(folder, runs, args.title)
     except (ValueError, OSError) as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
-    print(f"{len(runs)} runs: {folder / 'report.html'}")
+    print(f"{len(runs)} runs: {page}, {page.stat().st_size / 1e6:.2f} MB")
     return 0
 
 

@@ -1,10 +1,25 @@
-"""Write a suite's tables from its records: results/SUITE/table.md and table.csv."""
+"""Write a suite's tables and figures from its records: results/SUITE/table.md, .csv, .tex, ..."""
 
 import argparse
+import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from metajax import tables
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+
+def writer(suite: str) -> Callable:
+    """What writes a suite's tables: its script's own `write_tables`, or that of all suites."""
+    path = EXPERIMENTS / f"{suite}.py"
+    if "def write_tables(" not in (path.read_text() if path.exists() else ""):
+        return tables.write
+    spec = importlib.util.spec_from_file_location(suite, path)
+    script = sys.modules[suite] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script.write_tables
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,11 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     folder = args.results / args.suite
     try:
         runs = tables.load_runs(folder)
-        tables.write(folder, runs)
+        writer(args.suite)(folder, runs)
     except (ValueError, OSError) as error:
         print(f"table.py: {error}", file=sys.stderr)
         return 2
-    print(f"{len(runs)} runs: {folder / 'table.md'}, {folder / 'table.csv'}")
+    files = [name for name in tables.FILES if (folder / name).exists()]
+    print(f"{len(runs)} runs: {', '.join(files)} in {folder}")
     return 0
 
 

@@ -90,6 +90,37 @@ def test_class_mean_by_hand():
     np.testing.assert_allclose(np.exp(got), [[1 / (1 + np.e), np.e / (1 + np.e)]], rtol=1e-12)
 
 
+def test_nearest_rows_by_hand():
+    x, y = np.array([[0.0], [2.0], [10.0]]), np.array([0, 1, 1])
+    got = TARGET_ONLY["knn"](x, y, np.array([[3.0], [0.0]]), seed=0)  # one neighbour of three rows
+    np.testing.assert_allclose(np.exp(got), [[0, 1], [1, 0]], atol=2e-6)
+    # Nine rows: the three nearest to 1.5 are at distances 0.5, 0.5 and 1.5.
+    x, y = np.arange(1.0, 10)[:, None], np.array([0, 1, 1, 0, 0, 0, 0, 1, 1])
+    got = TARGET_ONLY["knn"](x, y, np.array([[1.5]]), seed=0)
+    np.testing.assert_allclose(np.exp(got), [[2 / (2 + 2 + 2 / 3), 1 - 2 / (2 + 2 + 2 / 3)]])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_gaussian_process_knows_what_it_has_not_seen(classes):
+    x, y, _ = table(30, 2, classes)
+    far = np.full((1, 2), 1e4)
+    got = np.exp(TARGET_ONLY["gaussian_process"](x, y, np.concatenate([x, far]), seed=0))
+    assert (got[:-1].argmax(1) == y).mean() > 0.7
+    np.testing.assert_allclose(got[-1], 1 / classes, atol=1e-3)  # the prior
+
+
+def test_regressors_follow_a_smooth_function_and_units_do_not_matter():
+    x = np.linspace(-2, 2, 40)[:, None]
+    y, query = np.sin(2 * x[:, 0]), np.array([[-1.03], [0.52]])
+    for name, bound in {"gaussian_process": 0.02, "knn": 0.1}.items():
+        got = REGRESSORS[name](x, y, query, 0)
+        np.testing.assert_allclose(got, np.sin(2 * query[:, 0]), atol=bound)
+        other = REGRESSORS[name](1000 * x + 5, 3 * y - 1, 1000 * query + 5, 0)
+        np.testing.assert_allclose(other, 3 * got - 1, atol=1e-4)
+        constant = REGRESSORS[name](x, np.full(40, 7.0), query, 0)
+        assert np.isfinite(constant).all()
+
+
 @pytest.mark.parametrize("name", TARGET_ONLY)
 def test_padding_and_order_do_not_matter(name):
     x, y, q = table(10, 4)

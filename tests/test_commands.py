@@ -189,7 +189,7 @@ def test_the_smoke_preset_writes_everything_once(command, tmp_path, monkeypatch)
     folder = tmp_path / "results" / "smoke"
     check_outputs(folder, ["ridge", "lr_c0.01"], [8])
     assert "ridge" in out and "AUROC" in out and "table.csv" in out
-    files = {n: (folder / n).read_bytes() for n in ("table.md", "table.csv", "report.html")}
+    files = {n: (folder / n).read_bytes() for n in (*tables.FILES, "report.html")}
     before = {k: v for k, v in modified(folder).items() if k.name not in files}
     monkeypatch.setattr("metajax.runs._run_learner", None)
     monkeypatch.setattr("metajax.runs._run_baseline", None)

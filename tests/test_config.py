@@ -87,8 +87,10 @@ def test_every_hyper_parameter_reaches_the_constructor(learner):
 def test_flags_are_told_of_as_their_constructors_do_and_worker_processes_find_them():
     assert pickle.loads(pickle.dumps(GIVEN)) == GIVEN
     told = {f.name: f.type.__metadata__[0].help for f in dataclasses.fields(Inner)}
-    assert "regularisation" in told["l2"]
-    assert "[maml, " in told["lr"] and not [flag for flag, help in told.items() if help[0] == "["]
+    # Each learner's own words.
+    assert "regularisation" in told["l2"] and "distance from the initialisation" in told["l2"]
+    assert "[maml, " in told["lr"] and "Adam's step size" in told["lr"]
+    assert not [flag for flag, help in told.items() if help[0] == "["]
     hints = {}
     for name, build in LEARNERS.items():
         for argument in arguments(build):

@@ -197,6 +197,14 @@ def test_wilcoxon_is_scipys_on_defined_pairs():
     found = statistics.paired_wilcoxon(np.append(a, gaps), np.append(b, 1 + 0 * gaps))
     np.testing.assert_allclose(found, expected)
     assert statistics.paired_wilcoxon(a, a) == 1.0
+    for pairs in (10, 13, 49, 60):  # 60: the normal approximation
+        a, b = rng.normal(size=(2, pairs))
+        found = statistics.paired_wilcoxon(a, b + 0.3)
+        np.testing.assert_allclose(found, stats.wilcoxon(a, b + 0.3).pvalue, rtol=1e-9)
+    # ties and zeros: scipy goes through all signs, for as few pairs as these
+    tied = np.array([0.0, 1, 1, 2, -1, 2, 3, 3, -2, 4, 5])
+    found = statistics.paired_wilcoxon(tied, 0 * tied)
+    np.testing.assert_allclose(found, stats.wilcoxon(tied).pvalue, rtol=1e-9)
     assert statistics.paired_wilcoxon(a[:9], b[:9]) is None
     assert statistics.paired_wilcoxon(a[:10], b[:10]) is not None
     tied = np.round(a), np.round(b)
@@ -218,3 +226,37 @@ def test_average_ranks_are_scipys():
     expected = np.mean([stats.rankdata(row) for row in full], axis=0)
     np.testing.assert_allclose(statistics.average_ranks(full, False), expected)
     assert np.isnan(statistics.average_ranks(scores[1:2], True)).all()
+
+
+def test_friedman_is_scipys_and_one_for_equals():
+    scores = np.random.default_rng(0).normal(size=(12, 4))
+    expected = stats.friedmanchisquare(*scores.T).pvalue
+    np.testing.assert_allclose(statistics.friedman(scores), expected)
+    assert statistics.friedman(np.ones((12, 4))) == 1.0
+
+
+def test_critical_difference_is_that_of_the_paper():
+    # Demsar (2006), table 5(a) and section 3.2.2: four classifiers on 14 data sets.
+    for learners, q in ((2, 1.960), (4, 2.569), (10, 3.164)):
+        factor = np.sqrt(learners * (learners + 1) / (6 * 14))
+        found = statistics.nemenyi_difference(learners, 14)
+        np.testing.assert_allclose(found / factor, q, atol=1e-3)
+    np.testing.assert_allclose(statistics.nemenyi_difference(4, 14), 1.25, atol=0.01)
+
+
+def test_nemenyi_agrees_with_scikit_posthocs():
+    posthocs = pytest.importorskip("scikit_posthocs")
+    scores = np.random.default_rng(1).normal(size=(15, 6)) + np.arange(6) * 0.6
+    pvalues = posthocs.posthoc_nemenyi_friedman(scores).to_numpy()
+    ranks = statistics.average_ranks(scores, True)
+    apart = abs(ranks[:, None] - ranks) >= statistics.nemenyi_difference(6, 15)
+    np.testing.assert_array_equal(apart, pvalues < 0.05)
+    assert 0 < apart.sum() < 30
+
+
+def test_cliques_are_the_largest_groups():
+    ranks = np.array([1.0, 1.5, 2.4, 4.0, 5.2])
+    assert statistics.cliques(ranks, 1.45) == [(0, 2), (3, 4)]
+    assert statistics.cliques(ranks, 1.7) == [(0, 2), (2, 3), (3, 4)]
+    assert statistics.cliques(ranks, 0.5) == []  # a difference of exactly CD is told apart
+    assert statistics.cliques(ranks, 9.0) == [(0, 4)]

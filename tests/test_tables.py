@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from metajax import tables
-from metajax.tables.layout import cell, footer, number, order, part, ranking
+from metajax.tables.layout import cell, footer, number, order, part
 from scripts.table import main
 from tests.synthetic_runs import make_run, rewrite, scores_of
 
@@ -127,9 +127,9 @@ def test_diverged_runs_are_shown(tmp_path):
     assert got["interval"] == "diverged: 1 of 2"
     assert row(table, "anil", shots=16)["interval"] == "diverged: 1 of 1"
     assert order(part(table, "disease", "heart"), "auroc") == ["maml", "anil", "reptile"]
-    assert ranking(runs, ("disease", "heart"), "auroc")[0] == {
-        "maml": 1.0, "anil": 2.5, "reptile": 2.5
-    }  # fmt: skip
+    (grid,) = tables.grids(table, runs, ["auroc"])
+    assert grid.ranks.mean == {"maml": 1.0, "anil": 2.5, "reptile": 2.5}
+    assert grid.bold == {("maml", 8), ("maml", 16)}
     page = tables.markdown(table, runs)
     assert "| anil | diverged: 1 of 1 | diverged: 1 of 1 | 2.5 |" in page
 
@@ -272,7 +272,8 @@ def test_markdown_many_clusters_has_adjusted_p_values(tmp_path):
     for name, lift in (("maml", 0.05), ("ridge", 0.0499), ("lr_cv", 0.0)):
         make_run(tmp_path, name, tasks=12, episodes=48, lift=lift)
     runs = tables.load_runs(tmp_path)
-    ranks, pvalues, top = ranking(runs, ("disease", "heart"), "auroc")
+    (grid,) = tables.grids(tables.long_table(runs), runs, ["auroc"])
+    ranks, pvalues, top = grid.ranks.mean, grid.pvalues, grid.best
     each = {}
     for run in runs:
         home = tmp_path / "runs" / run.id
@@ -285,7 +286,8 @@ def test_markdown_many_clusters_has_adjusted_p_values(tmp_path):
     assert pvalues[large] == pytest.approx(max(raw[large], min(1, 2 * raw[small])), rel=1e-6)
     assert sum(ranks.values()) == pytest.approx(6)
     page = tables.markdown(tables.long_table(runs), runs)
-    assert "| average rank | p (Holm) |" in page and "no p-values" not in page
+    assert "| average rank | p (Holm) | tasks / seeds / undefined |" in page
+    assert "no p-values" not in page
     assert "bootstrap over clusters" in page
 
 
@@ -347,10 +349,10 @@ def test_the_script(tmp_path, capsys):
             return stop.code
 
     assert call("s") == 0
-    first = [(tmp_path / "s" / f"table.{x}").read_bytes() for x in ("md", "csv")]
+    first = [(tmp_path / "s" / name).read_bytes() for name in tables.FILES[:5]]
     assert b"cannot rank meta-learners" in first[0]
     assert call("s") == 0
-    assert first == [(tmp_path / "s" / f"table.{x}").read_bytes() for x in ("md", "csv")]
+    assert first == [(tmp_path / "s" / name).read_bytes() for name in tables.FILES[:5]]
     for bad in (call("nothing"), call("s", "--resuls=x")):
         assert bad == 2
     assert "no finished runs" in capsys.readouterr().err

@@ -33,7 +33,7 @@ def examples(rng, spec, rows, padded=0, dtype=np.float32):
         mask = np.ones_like(y)
     if padded:
         y[-padded:], mask[-padded:] = 0, 0
-    info = {"row": jnp.arange(rows), "trusted": jnp.ones(rows)}
+    info = {"row": jnp.arange(rows), "task": jnp.full(rows, 3), "trusted": jnp.ones(rows)}
     return Examples(*map(jnp.asarray, (x, y * mask, mask)), info)
 
 

@@ -10,13 +10,18 @@ Inputs are used as they come: the benchmark imputes and scales them (on support 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 from scipy.special import log_expit, log_softmax
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
 
 from metajax.baselines.threads import one_thread
 
@@ -124,6 +129,31 @@ def _class_mean(x, y, query, seed):
     return _log_probabilities(2 * query @ means.T - (means**2).sum(axis=1))
 
 
+def neighbours(rows):
+    """The square root of the number of rows, made odd: a usual rule, not tuned."""
+    return int(np.sqrt(rows)) // 2 * 2 + 1
+
+
+def _knn(x, y, query, seed):
+    model = KNeighborsClassifier(min(neighbours(len(y)), len(y)), weights="distance")
+    return _log_floored(model.fit(x, y).predict_proba(query))
+
+
+def smooth_kernel(columns):
+    """A scaled Gaussian kernel; lengths in units of the typical distance of scaled rows."""
+    length = np.sqrt(columns)
+    return ConstantKernel(1.0, (1e-2, 1e2)) * RBF(length, (0.1 * length, 10 * length))
+
+
+def _gaussian_process(x, y, query, seed):
+    """Laplace's approximation, the kernel by marginal likelihood; several classes one by one."""
+    model = GaussianProcessClassifier(smooth_kernel(x.shape[1]), random_state=seed)
+    with warnings.catch_warnings():
+        # On a few rows the likelihood is often best at a bound of the kernel.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return _log_floored(model.fit(x, y).predict_proba(query))
+
+
 def _checked_table(x, y, classes):
     x, y = np.asarray(x, np.float64), np.asarray(y)
     if x.ndim != 2 or y.shape != x.shape[:1]:
@@ -198,6 +228,8 @@ TARGET_ONLY: dict[str, Callable] = {
     "gradient_boosting": _target_only(_boosting),
     "lr_forest": _target_only(_lr_forest),
     "class_mean": _target_only(_class_mean),
+    "knn": _target_only(_knn),
+    "gaussian_process": _target_only(_gaussian_process),
 }
 
 # name -> fit(x, y, *, seed, classes=None) -> predict(query (q, D)) -> log-probabilities.

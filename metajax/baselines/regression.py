@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import WhiteKernel
 from sklearn.linear_model import RidgeCV
+from sklearn.neighbors import KNeighborsRegressor
+
+from metajax.baselines.classification import neighbours, smooth_kernel
 
 # In units of the number of columns, so that the range suits tables of any width.
 STRENGTHS = np.logspace(-3, 3, 7)
 
 
-def _ridge(x, y, query, seed):
-    """Ridge regression, strength by generalised cross-validation; inputs scaled by the support."""
+def _scaled(x, query):
+    """Both in units of the support's standard deviations; a constant column is 0."""
     spread = x.std(axis=0)
     scale = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
-    model = RidgeCV(STRENGTHS * x.shape[1]).fit((x - x.mean(axis=0)) * scale, y)
-    return model.predict((query - x.mean(axis=0)) * scale)
+    return (x - x.mean(axis=0)) * scale, (query - x.mean(axis=0)) * scale
+
+
+def _ridge(x, y, query, seed):
+    """Ridge regression, strength by generalised cross-validation; inputs scaled by the support."""
+    x, query = _scaled(x, query)
+    return RidgeCV(STRENGTHS * x.shape[1]).fit(x, y).predict(query)
+
+
+def _knn(x, y, query, seed):
+    """Nearest rows, weighted by inverse distance; inputs scaled by the support."""
+    x, query = _scaled(x, query)
+    model = KNeighborsRegressor(min(neighbours(len(y)), len(y)), weights="distance")
+    return model.fit(x, y).predict(query)
+
+
+def _gaussian_process(x, y, query, seed):
+    """Kernel and noise by marginal likelihood; inputs and targets scaled by the support."""
+    x, query = _scaled(x, query)
+    kernel = smooth_kernel(x.shape[1]) + WhiteKernel(1.0, (1e-3, 1e1))
+    model = GaussianProcessRegressor(kernel, normalize_y=bool(np.ptp(y) > 0), random_state=seed)
+    with warnings.catch_warnings():
+        # On a few rows the likelihood is often best at a bound of the kernel.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(x, y).predict(query)
 
 
 def _forest(x, y, query, seed):
@@ -38,4 +68,6 @@ REGRESSORS: dict[str, Callable] = {
     "ridge_cv": _ridge,
     "random_forest": _forest,
     "gradient_boosting": _boosting,
+    "knn": _knn,
+    "gaussian_process": _gaussian_process,
 }

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 
+from metajax.inner import descend
 from metajax.losses import loss
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
 
@@ -68,9 +70,108 @@ def from_adaptation(spec: TaskSpec, init: Callable, adapt: Callable, predict: Ca
     return Learner(init, adapt, predict, meta_loss)
 
 
+def adapting_all(spec: TaskSpec, net: Network, adapt: Callable) -> Learner:
+    """Completes a learner whose params and adapted both are the weights of a network."""
+
+    def init(key: jax.Array, episode: Episode) -> PyTree:
+        return net.init(key, episode.support.x)
+
+    def predict(params: PyTree, adapted: PyTree, x: PyTree) -> jax.Array:
+        return net.apply(adapted, x)
+
+    return from_adaptation(spec, init, adapt, predict)
+
+
+def support_loss(spec: TaskSpec, apply: Callable, support: Examples) -> Callable:
+    """What an inner loop descends: ``(params, step) -> scalar``, the mean loss of the support.
+
+    Args:
+      spec: the task specification.
+      apply: ``(params, x) -> outputs (N, C)``, such as `Network.apply`.
+      support: the rows.
+    """
+
+    def inner_loss(params: PyTree, step: jax.Array) -> jax.Array:
+        return loss(spec, apply(params, support.x), support)
+
+    return inner_loss
+
+
+def learned_descent(
+    spec: TaskSpec,
+    net: Network,
+    begin: Callable[[PyTree], dict],
+    rule: Callable[[PyTree], optax.GradientTransformation],
+    inner_steps: int,
+    *,
+    first_order: bool = False,
+    remat: bool | None = None,
+) -> Learner:
+    """MAML whose inner step has parameters of its own, learned with the initialisation.
+
+    Args:
+      spec: the task specification.
+      net: the network; adapted is its weights.
+      begin: ``weights -> {name: start}``; params are ``{"net": weights, name: ...}``.
+      rule: ``params -> optax transformation``, the inner step.
+      inner_steps: as in `metajax.inner.descend`.
+      first_order: likewise.
+      remat: likewise.
+    """
+
+    def init(key: jax.Array, episode: Episode) -> PyTree:
+        weights = net.init(key, episode.support.x)
+        return {"net": weights, **begin(weights)}
+
+    def adapt(params: PyTree, support: Examples, key: jax.Array) -> PyTree:
+        options = {"first_order": first_order, "remat": remat}
+        inner_loss = support_loss(spec, net.apply, support)
+        return descend(inner_loss, params["net"], rule(params), inner_steps, **options)[0]
+
+    def predict(params: PyTree, adapted: PyTree, x: PyTree) -> jax.Array:
+        return net.apply(adapted, x)
+
+    return from_adaptation(spec, init, adapt, predict)
+
+
+# eps_root: without it the derivative of Adam's square root is infinite where a gradient is 0.
+_OPTIMIZERS = {
+    "sgd": lambda rate, root: optax.sgd(rate),
+    "momentum": lambda rate, root: optax.sgd(rate, momentum=0.9),
+    "adam": lambda rate, root: optax.adam(rate, eps_root=root),
+    "adam0": lambda rate, root: optax.adam(rate, b1=0.0, eps_root=root),
+}
+
+
+def optimizer_named(
+    name: str, inner_lr: float, *, eps_root: float = 1e-8
+) -> optax.GradientTransformation:
+    """The optimiser of an inner loop.
+
+    Args:
+      name: "sgd", "momentum" (0.9), "adam", or "adam0" (Adam without momentum, beta1 = 0).
+      inner_lr: its step size, above 0.
+      eps_root: added to Adam's second moment under the square root: gradients below its root
+        (1e-4) take less than a full step, and the meta-gradient exists. 0: plain Adam.
+
+    Raises:
+      ValueError: for another name.
+    """
+    if name not in _OPTIMIZERS:
+        raise ValueError(f"inner_optimizer is one of {', '.join(_OPTIMIZERS)}; got {name!r}")
+    return _OPTIMIZERS[name](inner_lr, eps_root)
+
+
 def joined(episode: Episode) -> Examples:
     """All labelled rows of an episode, support first: for learners that need no split."""
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *episode)
+
+
+def class_means(features: jax.Array, support: Examples) -> tuple[jax.Array, jax.Array]:
+    """The weighted mean feature (C, D) of every class, and the summed weights (C,), 0 if absent."""
+    member = support.y * support.mask
+    sizes = member.sum(0)
+    return member.T @ features / jnp.maximum(sizes, 1e-12)[:, None], sizes
 
 
 def pretrained(spec: TaskSpec, net: Network, adapt: Callable, predict: Callable) -> Learner:

@@ -12,9 +12,8 @@ import jax
 import optax
 
 from metajax.inner import descend
-from metajax.learners.common import network, pretrained
+from metajax.learners.common import network, pretrained, support_loss
 from metajax.learners.method import Method
-from metajax.losses import loss
 from metajax.types import Examples, Learner, PyTree, TaskSpec
 
 
@@ -32,9 +31,7 @@ def finetune(
     net = network(spec, encoder)
 
     def adapt(params: PyTree, support: Examples, key: jax.Array) -> PyTree:
-        def inner_loss(weights, step):
-            return loss(spec, net.apply(weights, support.x), support)
-
+        inner_loss = support_loss(spec, net.apply, support)
         return descend(inner_loss, params, optax.adam(inner_lr), inner_steps)[0]
 
     def predict(params: PyTree, adapted: PyTree, x: PyTree) -> jax.Array:

@@ -4,20 +4,19 @@ Finn, Abbeel, Levine 2017, https://arxiv.org/abs/1703.03400. The inner step
 ``theta' = theta - lr * grad L_S(theta)`` is repeated; the meta-loss is ``L_Q(theta')``. The
 gradient is exact (second order); `fomaml` drops the second derivatives (section 5.2 of the paper).
 Differences: losses are means over rows (the authors' code sums the cross-entropy over the support,
-so its inner rate 0.4 at 5 ways is 2.0 here); no batch normalisation across rows.
+so its inner rate 0.4 at 5 ways is 2.0 here); no batch normalisation across rows; the inner
+optimiser may be another than gradient descent.
 """
 
 from __future__ import annotations
 
 import flax.linen as nn
 import jax
-import optax
 
 from metajax.inner import descend
-from metajax.learners.common import from_adaptation, network
+from metajax.learners.common import adapting_all, network, optimizer_named, support_loss
 from metajax.learners.method import Method
-from metajax.losses import loss
-from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
+from metajax.types import Examples, Learner, PyTree, TaskSpec
 
 
 def maml(
@@ -26,6 +25,7 @@ def maml(
     *,
     inner_lr: float = 0.1,
     inner_steps: int = 5,
+    inner_optimizer: str = "sgd",
     first_order: bool = False,
     remat: bool | None = None,
 ) -> Learner:
@@ -34,28 +34,26 @@ def maml(
     Args:
       spec: multiclass, multilabel or regression tasks.
       encoder: maps inputs (N, ...) to features (N, D).
-      inner_lr: step size of the inner gradient descent, above 0.
+      inner_lr: step size of the inner optimiser, above 0.
       inner_steps: inner steps, in training and at test.
+      inner_optimizer: "sgd", "momentum", "adam" or "adam0", see `optimizer_named`; its state starts
+        afresh in every task, and the meta-gradient goes through it.
       first_order: drop second derivatives (FOMAML).
       remat: recompute the inner steps in the backward pass to save memory; None: if they are many
         (`metajax.inner.REMAT_STEPS`).
+
+    Raises:
+      ValueError: for an unknown inner optimiser.
     """
     net = network(spec, encoder)
-
-    def init(key: jax.Array, episode: Episode) -> PyTree:
-        return net.init(key, episode.support.x)
+    optimizer = optimizer_named(inner_optimizer, inner_lr)
 
     def adapt(params: PyTree, support: Examples, key: jax.Array) -> PyTree:
-        def inner_loss(weights, step):
-            return loss(spec, net.apply(weights, support.x), support)
-
         options = {"first_order": first_order, "remat": remat}
-        return descend(inner_loss, params, optax.sgd(inner_lr), inner_steps, **options)[0]
+        inner_loss = support_loss(spec, net.apply, support)
+        return descend(inner_loss, params, optimizer, inner_steps, **options)[0]
 
-    def predict(params: PyTree, adapted: PyTree, x: PyTree) -> jax.Array:
-        return net.apply(adapted, x)
-
-    return from_adaptation(spec, init, adapt, predict)
+    return adapting_all(spec, net, adapt)
 
 
 def fomaml(
@@ -64,12 +62,12 @@ def fomaml(
     *,
     inner_lr: float = 0.1,
     inner_steps: int = 5,
+    inner_optimizer: str = "sgd",
     remat: bool | None = None,
 ) -> Learner:
     """Builds first-order MAML: `maml` whose inner gradients are constants of the meta-gradient."""
-    return maml(
-        spec, encoder, inner_lr=inner_lr, inner_steps=inner_steps, first_order=True, remat=remat
-    )
+    options = {"inner_optimizer": inner_optimizer, "first_order": True, "remat": remat}
+    return maml(spec, encoder, inner_lr=inner_lr, inner_steps=inner_steps, **options)
 
 
 METHODS = (

@@ -13,11 +13,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from metajax.inner import descend
-from metajax.learners.common import from_adaptation, network
+from metajax.learners.common import learned_descent, network
 from metajax.learners.method import Method
-from metajax.losses import loss
-from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
+from metajax.types import Learner, PyTree, TaskSpec
 
 
 def meta_sgd(
@@ -31,25 +29,17 @@ def meta_sgd(
       inner_lr: where every learned rate starts, above 0.
       inner_steps: inner steps, in training and at test.
     """
-    net = network(spec, encoder)
 
-    def init(key: jax.Array, episode: Episode) -> PyTree:
-        weights = net.init(key, episode.support.x)
-        return {"net": weights, "rate": jax.tree.map(lambda w: jnp.full_like(w, inner_lr), weights)}
+    def begin(weights: PyTree) -> dict:
+        return {"rate": jax.tree.map(lambda w: jnp.full_like(w, inner_lr), weights)}
 
-    def adapt(params: PyTree, support: Examples, key: jax.Array) -> PyTree:
-        def inner_loss(weights, step):
-            return loss(spec, net.apply(weights, support.x), support)
-
+    def rule(params: PyTree) -> optax.GradientTransformation:
         def scale(grads, _):
             return jax.tree.map(lambda rate, grad: -rate * grad, params["rate"], grads)
 
-        return descend(inner_loss, params["net"], optax.stateless(scale), inner_steps)[0]
+        return optax.stateless(scale)
 
-    def predict(params: PyTree, adapted: PyTree, x: PyTree) -> jax.Array:
-        return net.apply(adapted, x)
-
-    return from_adaptation(spec, init, adapt, predict)
+    return learned_descent(spec, network(spec, encoder), begin, rule, inner_steps)
 
 
 METHODS = (

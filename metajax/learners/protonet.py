@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metajax.learners.common import from_adaptation, require
+from metajax.learners.common import class_means, from_adaptation, require
 from metajax.learners.method import Method
 from metajax.losses import ABSENT
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
@@ -33,10 +33,7 @@ def protonet(spec: TaskSpec, encoder: nn.Module) -> Learner:
         return encoder.init(key, episode.support.x)
 
     def adapt(params: PyTree, support: Examples, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        member = support.y * support.mask
-        sizes = member.sum(0)
-        sums = member.T @ encoder.apply(params, support.x)
-        return sums / jnp.maximum(sizes, 1)[:, None], sizes
+        return class_means(encoder.apply(params, support.x), support)
 
     def predict(params: PyTree, adapted: tuple[jax.Array, jax.Array], x: PyTree) -> jax.Array:
         prototypes, sizes = adapted

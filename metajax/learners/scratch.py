@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import optax
 
 from metajax.inner import descend
-from metajax.learners.common import network
+from metajax.learners.common import network, support_loss
 from metajax.learners.method import Method
-from metajax.losses import loss
 from metajax.types import Episode, Examples, Learner, PyTree, TaskSpec
 
 
@@ -34,10 +33,8 @@ def scratch(
         return {}
 
     def adapt(params: PyTree, support: Examples, key: jax.Array) -> PyTree:
-        def inner_loss(weights, step):
-            return loss(spec, net.apply(weights, support.x), support)
-
         start = net.init(key, support.x)
+        inner_loss = support_loss(spec, net.apply, support)
         return descend(inner_loss, start, optax.adam(inner_lr), inner_steps)[0]
 
     def predict(params: PyTree, adapted: PyTree, x: PyTree) -> jax.Array:

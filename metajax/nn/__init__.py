@@ -1,5 +1,6 @@
 """Encoders: flax.linen modules from inputs (N, ...) to features (N, D) (floor 1)."""
 
+from metajax.nn.cells import CellTransformer
 from metajax.nn.conv import Conv4
 from metajax.nn.conv1d import Conv1D
 from metajax.nn.convolution import Conv, convolve
@@ -13,6 +14,7 @@ from metajax.nn.sets import SetEncoder
 __all__ = [
     "MLP",
     "BatchNorm",
+    "CellTransformer",
     "Conv",
     "Conv1D",
     "Conv4",

@@ -1,17 +1,23 @@
 """From the records of a suite to its tables (floor 6).
 
-`load_runs` reads, `long_table` and `compare` compute, `csv` and `markdown` write.
+`load_runs` reads; `long_table`, `grids` and `compare` compute; `csv`, `markdown`, `latex` and
+`suite_figures` write, `write` all of them.
 """
 
 from metajax.tables.families import details_markdown, families_markdown, verdict
-from metajax.tables.files import write
-from metajax.tables.layout import SHOWN, ranking
+from metajax.tables.figures import suite_figures
+from metajax.tables.files import FILES, published_lines, write
+from metajax.tables.grids import Grid, Ranks, grids, overall
+from metajax.tables.latex import latex, summary
+from metajax.tables.layout import SHOWN
 from metajax.tables.long import COLUMNS, PATIENTS, compare, csv, interval, long_table
 from metajax.tables.markdown import headroom_markdown, markdown
-from metajax.tables.records import DRAWS, Run, TaskScores, groups, load_runs, task_scores
+from metajax.tables.records import Run, groups, load_runs
+from metajax.tables.scores import DRAWS, TaskScores, task_scores
 
 __all__ = [
-    "COLUMNS", "DRAWS", "PATIENTS", "SHOWN", "Run", "TaskScores", "compare", "csv",
-    "details_markdown", "families_markdown", "groups", "headroom_markdown", "interval",
-    "load_runs", "long_table", "markdown", "ranking", "task_scores", "verdict", "write",
+    "COLUMNS", "DRAWS", "FILES", "PATIENTS", "SHOWN", "Grid", "Ranks", "Run", "TaskScores",
+    "compare", "csv", "details_markdown", "families_markdown", "grids", "groups",
+    "headroom_markdown", "interval", "latex", "load_runs", "long_table", "markdown", "overall",
+    "published_lines", "suite_figures", "summary", "task_scores", "verdict", "write",
 ]  # fmt: skip

@@ -8,13 +8,23 @@ from pathlib import Path
 import pandas as pd
 
 from metajax.learners import META_LEARNERS
+from metajax.tables import published
+from metajax.tables.figures import suite_figures
+from metajax.tables.grids import grids
+from metajax.tables.latex import latex, summary
+from metajax.tables.layout import SHOWN
 from metajax.tables.long import csv, long_table
 from metajax.tables.markdown import markdown
 from metajax.tables.records import Run
 
+FILES = ("table.md", "table.csv", "table.tex", "summary.csv", "learning_curves.svg",
+         "critical_difference.svg")  # fmt: skip
+
 
 def write(folder: Path, runs: Sequence[Run]) -> str:
-    """Write ``table.md`` and ``table.csv``, with what ``../headroom/headroom.csv`` says.
+    """Write the tables and figures of a suite (`FILES`).
+
+    ``../headroom/headroom.csv`` and ``../published.csv`` are read where they are.
 
     Args:
       folder: ``results/<suite>``.
@@ -24,14 +34,27 @@ def write(folder: Path, runs: Sequence[Run]) -> str:
       The Markdown page.
 
     Raises:
-      ValueError: if the runs have none of the metrics, or the headroom table lacks a column.
+      ValueError: if the runs have none of the metrics, or one of those two files lacks a column.
       OSError: if the files cannot be written.
     """
-    table, headroom = long_table(runs), _headroom(folder, runs)
-    page = markdown(table, runs, meta=META_LEARNERS, headroom=headroom)
-    (folder / "table.csv").write_text(csv(table))
-    (folder / "table.md").write_text(page)
+    table = long_table(runs)
+    made = grids(table, runs, SHOWN)
+    lines = published_lines(folder, runs)
+    page = markdown(
+        table, runs, meta=META_LEARNERS, headroom=_headroom(folder, runs), published=lines,
+        made=made, figures=True,
+    )  # fmt: skip
+    texts = {"table.md": page, "table.csv": csv(table), "table.tex": latex(made, lines)}
+    texts |= {"summary.csv": summary(made)} | suite_figures(made)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
     return page
+
+
+def published_lines(folder: Path, runs: Sequence[Run]) -> list[published.Line]:
+    """Read the published numbers of the benchmarks that were run, beside a suite's folder."""
+    path = folder.parent / "published.csv"
+    return published.lines(published.read(path), runs) if path.exists() else []
 
 
 def _headroom(folder: Path, runs: Sequence[Run]) -> pd.DataFrame | None:

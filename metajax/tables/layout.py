@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from metajax.statistics import MIN_CLUSTERS, average_ranks, cluster_means, holm, paired_wilcoxon
-from metajax.tables.records import Run, groups, shots_of, task_scores
+from metajax.statistics import MIN_CLUSTERS
+from metajax.tables.records import Run
 
 NAMES = {
     "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "mse": "MSE",
-    "spearman": "Spearman", "log_loss": "log-loss",
+    "spearman": "Spearman", "log_loss": "log-loss", "auprc_gain": "AUPRC minus prevalence",
 }  # fmt: skip
 SHOWN = ("auroc", "auprc", "brier", "ece", "spearman", "mse")
 LOWER_IS_BETTER = ("brier", "ece", "log_loss", "mse")
@@ -72,50 +72,13 @@ def order(table: pd.DataFrame, metric: str) -> list[str]:
     return sorted(mean.index, key=lambda n: (np.isnan(mean[n]), mean[n], n)) + rest
 
 
-def best(table: pd.DataFrame, metric: str) -> dict[int, float]:
-    """Return the best mean at each number of shots."""
-    by = table[table.metric == metric].groupby("shots")["mean"]
-    return (by.min() if metric in LOWER_IS_BETTER else by.max()).to_dict()
-
-
-def ranking(
-    runs: Sequence[Run], benchmark: tuple[str, str], metric: str
-) -> tuple[dict[str, float], dict[str, float], str]:
-    """Rank the learners of a benchmark on cluster means, and test them against the best.
-
-    Args:
-      runs: what `load_runs` gave.
-      benchmark: ``(suite, benchmark)``.
-      metric: name of the metric.
-
-    Returns:
-      ``(ranks, pvalues, best)``: the average rank over clusters and shots of every learner tested
-      at all shots (diverged ones come last); Holm-adjusted Wilcoxon p-values against the best
-      learner, empty if there are fewer than 10 clusters; the best learner's name.
-    """
-    found = {n: seeds for (s, b, n), seeds in groups(runs).items() if (s, b) == benchmark}
-    lost = {n for n, seeds in found.items() if any(r.result["status"] == "diverged" for r in seeds)}
-    shots = sorted({s for seeds in found.values() for s in shots_of(seeds)})
-    lower = metric in LOWER_IS_BETTER
-    columns: dict[str, np.ndarray] = {}
-    for name in sorted(set(found) - lost):
-        scores = [task_scores(found[name], metric, s) for s in shots]
-        if scores and all(s.tasks.size for s in scores):
-            columns[name] = np.stack([cluster_means(s.mean, s.cluster) for s in scores])
-    if not columns:
-        return {}, {}, ""
-    worst = np.full_like(next(iter(columns.values())), np.inf if lower else -np.inf)
-    everyone = columns | dict.fromkeys(sorted(lost), worst)
-    flat = np.stack([c.ravel() for c in everyone.values()], axis=1)
-    ranks = dict(zip(everyone, average_ranks(flat, not lower).tolist(), strict=True))
-    mean = {n: np.nanmean(c) * (1 if lower else -1) for n, c in columns.items()}
-    top = min(mean, key=lambda n: (mean[n], n))
-    units = {n: c.mean(axis=0) for n, c in columns.items()}
-    rivals = [n for n in units if n != top]
-    raw = [paired_wilcoxon(units[n], units[top]) for n in rivals]
-    if all(p is None for p in raw):
-        return ranks, {}, top
-    return ranks, dict(zip(rivals, holm(raw).tolist(), strict=True)), top
+def counts(cells: dict[tuple[str, int], dict], learner: str) -> str:
+    """Return a learner's tasks, seeds and undefined episodes of all shots: ``3 / 3 / 0``."""
+    own = [row for (name, _), row in cells.items() if name == learner]
+    if not own:
+        return "–"
+    most = {key: max(row[key] for row in own) for key in ("tasks", "seeds")}
+    return f"{most['tasks']} / {most['seeds']} / {sum(row['undefined'] for row in own)}"
 
 
 def footer(table: pd.DataFrame, runs: Sequence[Run], metrics: Sequence[str]) -> list[str]:

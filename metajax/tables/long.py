@@ -7,8 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from metajax.statistics import MIN_CLUSTERS, cluster_bootstrap, cluster_means, replicate_interval
-from metajax.tables.records import DRAWS, Run, groups, metrics_of, shots_of, task_scores
+from metajax.statistics import (
+    MIN_CLUSTERS,
+    bootstrap_ends,
+    cluster_bootstrap,
+    cluster_means,
+    replicate_interval,
+)
+from metajax.tables.records import Run, groups
+from metajax.tables.scores import DRAWS, TaskScores, all_scores, metrics_of, shots_of, task_scores
 
 COLUMNS = (
     "suite benchmark learner shots metric mean low high tasks seeds "
@@ -47,11 +54,69 @@ def interval(mean: np.ndarray, cluster: np.ndarray, replicates: np.ndarray) -> t
     return total, np.nan, np.nan, *counts, "none"
 
 
-def long_table(runs: Sequence[Run]) -> pd.DataFrame:
+def intervals(means: np.ndarray, cluster: np.ndarray, replicates: np.ndarray) -> list[tuple]:
+    """Return what `interval` gives, for many rows of means of the same tasks.
+
+    Args:
+      means: (R, T) means of each task.
+      cluster: (T,) cluster of each task.
+      replicates: (R, T, B) bootstrap deviations; B = 0 if there are none.
+
+    Returns:
+      R tuples.
+    """
+    names, place, size = np.unique(cluster, return_inverse=True, return_counts=True)
+    out: list[tuple] = [()] * len(means)
+    whole = ~np.isnan(means).any(axis=1) & (len(names) >= MIN_CLUSTERS)
+    rows = np.flatnonzero(whole)
+    if rows.size:
+        total = means[rows].mean(axis=1, keepdims=True)
+        each = np.stack([np.bincount(place, row, len(names)) for row in means[rows]]) / size
+        unit = total + size / size.mean() * (each - total)
+        ends = bootstrap_ends(unit, np.random.default_rng(0))
+        for i, mean, (low, high) in zip(rows.tolist(), total[:, 0].tolist(), ends.tolist(),
+                                        strict=True):  # fmt: skip
+            out[i] = (mean, low, high, len(cluster), len(names), "clusters")
+    for i in np.flatnonzero(~whole).tolist():
+        out[i] = interval(means[i], cluster, replicates[i])
+    return out
+
+
+def _single(found: TaskScores) -> list[tuple[int, tuple]]:
+    """Each task's id, and what `interval` gives for it by itself."""
+    ends = np.full((2, len(found.mean)), np.nan)
+    if found.replicates.size:
+        ends = found.mean + np.quantile(found.replicates, [0.025, 0.975], axis=1)
+    defined, whole = ~np.isnan(found.mean), ~np.isnan(ends).any(axis=0)
+    return [
+        (int(t), (float(m), float(low), float(high), int(d), int(d), PATIENTS if w else "none"))
+        for t, m, low, high, d, w in zip(
+            found.tasks, found.mean, *ends, defined, whole, strict=True
+        )
+    ]
+
+
+def _whole(scored: dict[tuple[str, int], TaskScores]) -> dict[tuple[str, int], tuple]:
+    """What `interval` gives over all tasks, those on the same tasks at once."""
+    alike: dict[tuple, list] = {}
+    for key, found in scored.items():
+        same = (found.tasks.tobytes(), found.cluster.tobytes(), found.replicates.shape)
+        alike.setdefault(same, []).append((key, found))
+    out = {}
+    for members in alike.values():
+        means, replicates = (np.stack([getattr(found, name) for _, found in members])
+                             for name in ("mean", "replicates"))  # fmt: skip
+        values = intervals(means, members[0][1].cluster, replicates)
+        out |= dict(zip([key for key, _ in members], values, strict=True))
+    return out
+
+
+def long_table(runs: Sequence[Run], *, by_task: bool = True) -> pd.DataFrame:
     """Tabulate every metric of every learner, by benchmark and by single task.
 
     Args:
       runs: what `load_runs` gave.
+      by_task: False leaves the rows of single tasks out.
 
     Returns:
       One row per suite, benchmark, learner, shots and metric, with the columns `COLUMNS`. Rows of
@@ -66,18 +131,24 @@ def long_table(runs: Sequence[Run]) -> pd.DataFrame:
     for (suite, benchmark, learner), seeds in groups(runs).items():
         lost = sum(run.result["status"] == "diverged" for run in seeds)
         names = dict(enumerate(seeds[0].result.get("tasks") or ()))
-        for shots in sorted({int(s) for run in seeds for s in np.atleast_1d(run.config["shots"])}):
-            for metric in sorted(by_benchmark[suite, benchmark]):
-                found = task_scores(seeds, metric, shots)
+        sizes = sorted({int(s) for run in seeds for s in np.atleast_1d(run.config["shots"])})
+        metrics = sorted(by_benchmark[suite, benchmark])
+        scored = all_scores(seeds, metrics, sizes)
+        whole = _whole(scored)
+        for shots in sizes:
+            for metric in metrics:
+                found = scored[metric, shots]
                 if not lost and not found.tasks.size:
                     continue
-                parts = [(benchmark, slice(None))]
-                parts += [(f"{benchmark}/{names[t]}", slice(i, i + 1))
-                          for i, t in enumerate(found.tasks.tolist()) if t in names]  # fmt: skip
+                parts = [(benchmark, slice(None), whole[metric, shots])]
+                parts += [
+                    (f"{benchmark}/{names[t]}", slice(i, i + 1), value)
+                    for i, (t, value) in enumerate(_single(found) if by_task else ())
+                    if t in names
+                ]
                 draw = DRAWS[found.draw] if found.draw >= 0 else ""
                 spread = found.seeds.std(ddof=1) if len(seeds) > 1 and not lost else np.nan
-                for name, at in parts:
-                    value = interval(found.mean[at], found.cluster[at], found.replicates[at])
+                for name, at, value in parts:
                     if lost:
                         value = (np.nan,) * 3 + value[3:5] + (f"diverged: {lost} of {len(seeds)}",)
                     rows.append((

@@ -7,24 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from metajax.tables.layout import (
-    FEW,
-    SHOWN,
-    benchmarks,
-    best,
-    cell,
-    footer,
-    name_of,
-    number,
-    order,
-    part,
-    ranking,
-    shown,
-)  # fmt: skip
+from metajax.statistics import MIN_CLUSTERS
+from metajax.tables.grids import Grid, Ranks, grids, overall
+from metajax.tables.layout import FEW, SHOWN, cell, counts, footer, name_of, number, part
 from metajax.tables.long import compare
+from metajax.tables.published import Line
 from metajax.tables.records import Run, groups
 
 HEADROOM = "benchmark shots metric ceiling better_mean headroom low high tasks".split()
+BOLD = (
+    "Bold: the best, and every learner whose paired 95 % interval of the difference from it holds "
+    "0 (not corrected for their number)."
+)
+COUNTS = "tasks / seeds / undefined"
 VERDICT = "this family cannot rank meta-learners"
 
 
@@ -35,8 +30,11 @@ def markdown(
     metrics: Sequence[str] = SHOWN,
     meta: Sequence[str] = (),
     headroom: pd.DataFrame | None = None,
+    published: Sequence[Line] = (),
+    made: Sequence[Grid] | None = None,
+    figures: bool = False,
 ) -> str:
-    """Write a suite's tables: one per benchmark and metric, learners by shots.
+    """Write a suite's tables: learners by benchmark and shots, then one per benchmark and metric.
 
     Args:
       table: what `long_table` gave.
@@ -44,6 +42,9 @@ def markdown(
       metrics: which metrics to show, in this order; learners are sorted by the first.
       meta: names of the meta-learners; the best of them is compared with all others, paired.
       headroom: the suite's adaptation headroom, with the columns `HEADROOM`; None if not measured.
+      published: numbers of papers and ours, as `published.lines` gives them.
+      made: what `grids` gave for these metrics; None: made here.
+      figures: name the figures that lie beside the page.
 
     Returns:
       The page; the same text for the same records.
@@ -51,20 +52,27 @@ def markdown(
     Raises:
       ValueError: if none of the metrics was measured, or `headroom` lacks a column.
     """
-    out = [f"# {', '.join(sorted({suite for suite, _ in benchmarks(runs)}))}"]
-    for suite, benchmark in benchmarks(runs):
+    made = grids(table, runs, metrics) if made is None else made
+    out = [f"# {', '.join(sorted({grid.suite for grid in made}))}"]
+    where = list(dict.fromkeys((grid.suite, grid.benchmark) for grid in made))
+    if len(where) > 1:
+        out += ["", "## All benchmarks", "", *_wide(made)]
+    if figures:
+        out += ["", "![Learning curves](learning_curves.svg)", "",
+                "![Average ranks with critical difference](critical_difference.svg)"]  # fmt: skip
+    for suite, benchmark in where:
         rows = part(table, suite, benchmark)
         members = [r for r in runs if r.config["suite"] == suite]
         members = [r for r in members if r.config["benchmark"] == benchmark]
-        if not (present := shown(rows, metrics)):
-            raise ValueError(f"no run of {benchmark} has any of {', '.join(metrics)}")
+        own = [grid for grid in made if (grid.suite, grid.benchmark) == (suite, benchmark)]
         out += ["", f"## {benchmark}"]
-        learners = order(rows, present[0])
-        for metric in present:
-            out += ["", *_grid(rows, members, (suite, benchmark), learners, metric)]
-        out += ["", *footer(rows, members, present)]
+        for grid in own:
+            out += ["", *_grid(grid)]
+        out += ["", BOLD, *footer(rows, members, [grid.metric for grid in own])]
         if meta:
-            out += _differences(members, benchmark, learners, meta, present[0])
+            out += _differences(members, benchmark, own[0].learners, meta, own[0].metric)
+        if mine := [line for line in published if line.benchmark == benchmark]:
+            out += _published(mine)
     if headroom is not None:
         out += ["", headroom_markdown(headroom).rstrip()]
     return "\n".join(out) + "\n"
@@ -105,35 +113,80 @@ def headroom_markdown(frame: pd.DataFrame) -> str:
     return "\n".join([*out, *([""] if cannot else []), *cannot]) + "\n"
 
 
-def _grid(
-    rows: pd.DataFrame, runs: Sequence[Run], where: tuple[str, str], learners: list[str],
-    metric: str,
-) -> list[str]:  # fmt: skip
+def _shown(grid: Grid, learner: str, shots: int) -> str:
+    """One cell, empty if the learner was not tested there."""
+    if (learner, shots) not in grid.cells:
+        return ""
+    row = grid.cells[learner, shots]
+    mean, ends = cell(row["mean"], row["low"], row["high"], row["interval"])
+    return f"**{mean}**{ends}" if (learner, shots) in grid.bold else mean + ends
+
+
+def _rank(ranks: Ranks, learner: str) -> str:
+    value = ranks.mean.get(learner, np.nan)
+    return "–" if np.isnan(value) else f"{value:.1f}"
+
+
+def tests(ranks: Ranks) -> str:
+    """What Friedman and Nemenyi say, as a sentence."""
+    if ranks.friedman is None:
+        return f"{FEW}." if ranks.blocks < MIN_CLUSTERS else ""
+    return (
+        f"Ranks: Friedman p = {ranks.friedman:.2g} over {ranks.blocks} clusters; average ranks "
+        f"that differ by less than {ranks.difference:.2f} are not told apart (Nemenyi, 5 % over "
+        "all pairs)."
+    )
+
+
+def _grid(grid: Grid) -> list[str]:
     """One metric's table, and the line on p-values."""
-    rows = rows[rows.metric == metric]
-    shots, top = sorted(set(rows.shots)), best(rows, metric)
-    ranks, pvalues, first = ranking(runs, where, metric)
-    head = [f"{name_of(metric)}: learner", *(f"k = {s}" for s in shots), "average rank"]
-    out = _line(head + ["p (Holm)"] * bool(pvalues))
-    out += _line(["---"] * (len(head) + bool(pvalues)))
-    at = rows.set_index(["learner", "shots"])
-    for learner in learners:
-        cells = []
-        for s in shots:
-            if (learner, s) not in at.index:
-                cells.append("")
-                continue
-            row = at.loc[(learner, s)]
-            mean, ends = cell(row["mean"], row["low"], row["high"], row["interval"])
-            cells.append(f"**{mean}**{ends}" if row["mean"] == top[s] else mean + ends)
-        rank = ranks.get(learner, np.nan)
-        cells.append("–" if np.isnan(rank) else f"{rank:.1f}")
-        if pvalues:
-            p = pvalues.get(learner, np.nan)
-            cells.append("best" if learner == first else "–" if np.isnan(p) else f"{p:.2g}")
-        out += _line([learner, *cells])
-    said = f"p: Wilcoxon on cluster means, averaged over k, against {first}; Holm."
-    return [*out, "", said if pvalues else f"{FEW}."]
+    head = [f"{name_of(grid.metric)}: learner", *(f"k = {s}" for s in grid.shots), "average rank",
+            *["p (Holm)"] * bool(grid.pvalues), COUNTS]  # fmt: skip
+    out = _line(head) + _line(["---"] * len(head))
+    for learner in grid.learners:
+        cells = [_shown(grid, learner, s) for s in grid.shots] + [_rank(grid.ranks, learner)]
+        if grid.pvalues:
+            p = grid.pvalues.get(learner, np.nan)
+            cells.append("best" if learner == grid.best else "–" if np.isnan(p) else f"{p:.2g}")
+        out += _line([learner, *cells, counts(grid.cells, learner)])
+    said = f"p: Wilcoxon on cluster means, averaged over k, against {grid.best}; Holm."
+    return [*out, "", *[said] * bool(grid.pvalues), *filter(None, [tests(grid.ranks)])]
+
+
+def _wide(made: Sequence[Grid]) -> list[str]:
+    """Each benchmark's first metric: learners by benchmark and shots."""
+    first = {(grid.suite, grid.benchmark): grid for grid in reversed(made)}
+    own, ranks = [first[key] for key in sorted(first)], overall(made)
+    head = [f"{grid.benchmark}, {name_of(grid.metric)}, k = {s}" for grid in own
+            for s in grid.shots]  # fmt: skip
+    out = _line(["learner", *head, "average rank"]) + _line(["---"] * (2 + len(head)))
+    for learner in by_rank(own, ranks):
+        cells = [_shown(grid, learner, s) for grid in own for s in grid.shots]
+        out += _line([learner, *cells, _rank(ranks, learner)])
+    return [*out, "", "Average ranks are over all clusters of all benchmarks, for learners that "
+            "have them all.", tests(ranks)]  # fmt: skip
+
+
+def by_rank(own: Sequence[Grid], ranks: Ranks) -> list[str]:
+    """The learners of several benchmarks: ranked ones first, best rank first."""
+    names = {name for grid in own for name in grid.learners}
+    return sorted(names, key=lambda n: (ranks.mean.get(n, np.inf), n))
+
+
+def _published(lines: Sequence[Line]) -> list[str]:
+    """Numbers of papers beside ours."""
+    head = ["metric", "method", "k", "published", "source", "reproduced", "within the interval",
+            "what differs"]  # fmt: skip
+    out = ["", "Published numbers (trust: as marked in the source column) and ours:", "",
+           *_line(head), *_line(["---"] * len(head))]  # fmt: skip
+    for line in lines:
+        ours = "".join(cell(line.mean, line.low, line.high, sign=line.sign))
+        out += _line([
+            name_of(line.metric), line.method, line.shots, number(line.published, line.sign),
+            line.source, ours if np.isfinite(line.mean) else "not reproduced", line.within,
+            line.differs,
+        ])  # fmt: skip
+    return out
 
 
 def _differences(

@@ -16,6 +16,7 @@ from metajax.tasks.decoding import (
     within,
 )
 from metajax.tasks.difficulty import bandit, easy_first, loss_proportional, remembering
+from metajax.tasks.disease_prior import disease_prior
 from metajax.tasks.linear_gaussian import linear_gaussian
 from metajax.tasks.pools import task_pool
 from metajax.tasks.sampler import PoolData, choose
@@ -36,6 +37,7 @@ __all__ = [
     "class_pool",
     "clinical_tables",
     "easy_first",
+    "disease_prior",
     "features_by_support",
     "fingerprints",
     "images",

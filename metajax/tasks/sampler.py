@@ -207,7 +207,8 @@ def sampler(
             else:
                 y, mask = data.y[row], data.mask[row]
             x = jax.tree.map(lambda leaf: leaf[data.item[row]], data.x)
-            return Examples(x, y * keep, mask * keep, {"row": jnp.where(present, row, -1)})
+            info = {"row": jnp.where(present, row, -1), "task": jnp.full_like(row, task)}
+            return Examples(x, y * keep, mask * keep, info)
 
         episode = Episode(examples(cells, present), examples(*query))
         return episode if prepare is None else prepare(episode)

@@ -41,7 +41,9 @@ def fit_columns(support: Examples) -> Columns:
     # The variance of equal values need not be exactly zero in float32; their range is.
     low = jnp.min(jnp.where(seen, x, jnp.inf), axis=0)
     high = jnp.max(jnp.where(seen, x, -jnp.inf), axis=0)
-    scale = jnp.where((high > low) & (variance > 0), 1 / jnp.sqrt(variance), 0.0)
+    varied = (high > low) & (variance > 0)
+    # Before the root, too: the gradient of a discarded division by 0 is NaN.
+    scale = jnp.where(varied, 1 / jnp.sqrt(jnp.where(varied, variance, 1.0)), 0.0)
     return Columns(used, mean, scale, jnp.any(seen, axis=0))
 
 
