@@ -190,7 +190,7 @@ def test_the_suite_from_flags_to_tables(suite, monkeypatch, tmp_path, capsys):
     assert len({r.result["episodes_digest"] for r in runs}) == 1
     page = (folder / "table.md").read_text()
     assert "| toy flip | 3 |" in page and "not refuted" in page
-    assert "Over all 4 settings `reweight` is better than plain training in " in page
+    assert "- AUROC, 4 settings: `reweight` is better than plain training in " in page
     assert "right label" in (folder / "report.html").read_text()
 
     before = modified(folder / "runs")
