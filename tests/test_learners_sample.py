@@ -213,6 +213,23 @@ def test_the_weigher_of_meta_weight_net_falls_with_the_loss():
     assert untaught[wrong].mean() > 0.9 * untaught[~wrong].mean()
 
 
+def test_normalised_weights_survive_a_weigher_that_trusts_no_row():
+    params = {"w1": jnp.array([1.0]), "b1": jnp.array([0.0]), "w2": jnp.array([-1.0])}
+    losses, present = jnp.array([0.5, 1.5, 0.1, 9.0]), jnp.array([1.0, 1.0, 0.0, 0.5])
+
+    def weights(bias):
+        return weigher(params | {"b2": bias}, losses, present)
+
+    mild = weigher(params | {"b2": jnp.array(0.0)}, losses)
+    expected = np.asarray(to_mean_one(mild, present) * (present > 0))
+    np.testing.assert_allclose(weights(jnp.array(0.0)), expected, rtol=1e-6)
+    sure = weights(jnp.array(-300.0))  # all sigmoids are 0
+    share = np.exp(-np.asarray(losses)) * (np.asarray(present) > 0)
+    np.testing.assert_allclose(sure, share * 2.5 / (share * present).sum(), rtol=1e-5)
+    assert np.isfinite(jax.grad(lambda b: weights(b)[0])(jnp.array(-300.0)))
+    np.testing.assert_array_equal(weigher(params | {"b2": 0.0}, losses, 0 * present), 0)
+
+
 def test_hard_mining_prefers_what_self_paced_leaves_out():
     support, wrong = flipped(0.2)
     hard = np.asarray(adapted("hard_mining", support, share=0.3, **HYPER)[0].weights)

@@ -33,10 +33,15 @@ def weigher_init(key: jax.Array, width: int) -> PyTree:
     }
 
 
-def weigher(params: PyTree, losses: jax.Array) -> jax.Array:
-    """V: losses (B,) to weights (B,) in (0, 1)."""
+def weigher(params: PyTree, losses: jax.Array, present: jax.Array | None = None) -> jax.Array:
+    """V: losses (B,) to weights (B,) in (0, 1); of mean 1 if it is told which rows are present."""
     hidden = jax.nn.relu(losses[:, None] * params["w1"] + params["b1"])
-    return jax.nn.sigmoid(hidden @ params["w2"] + params["b2"])
+    outputs = hidden @ params["w2"] + params["b2"]
+    if present is None:
+        return jax.nn.sigmoid(outputs)
+    # From logarithms: where V is sure that no row is worth anything, all sigmoids are 0.
+    logs = jnp.where(present > 0, jax.nn.log_sigmoid(outputs), -1e30)
+    return to_mean_one(jnp.exp(logs - jax.lax.stop_gradient(logs.max())), present)
 
 
 def meta_weight_net(
@@ -75,8 +80,7 @@ def meta_weight_net(
         losses = jax.lax.stop_gradient(step.losses)
 
         def weights_by(params):
-            weights = weigher(params, losses)
-            return to_mean_one(weights, step.present) if normalise else weights
+            return weigher(params, losses, step.present if normalise else None)
 
         params, state, judged = memory
         grads = jax.grad(lambda v: step.ahead(weights_by(v)))(params)
