@@ -665,9 +665,9 @@ def winners(
         plain, strong = (counted(ours, rival, places) for rival in ("uniform", "best rival"))
         if plain and strong:
             said.append(
-                f"- {name_of(metric)}, {len(places)} settings: `{ours}` is better than plain training in "
-                f"{plain[0]} and worse in {plain[2]}; better than the best rival in {strong[0]} "
-                f"and worse in {strong[2]}."
+                f"- {name_of(metric)}, {len(places)} settings: `{ours}` is better than plain "
+                f"training in {plain[0]} and worse in {plain[2]}; better than the best rival in "
+                f"{strong[0]} and worse in {strong[2]}."
             )
     head = ["data, damage", "settings", f"best {name_of(metric)}", "best network", *PAIRS]
     return [*grid(head, rows), *said, ""]

@@ -178,7 +178,8 @@ def test_the_command_lists_a_sweep_and_refuses_a_wrong_shard(file):
         return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
     done = sweep("--dry-run=True", "--shard=2/2")
-    assert done.returncode == 0 and "12 trials are 7 runs in 3 programs" in " ".join(done.stdout.split())
+    assert done.returncode == 0
+    assert "12 trials are 7 runs in 3 programs" in " ".join(done.stdout.split())
     assert "sklearn_tables ridge: 2 run(s), seeds [0, 1]" in done.stdout
     wrong = sweep("--shard=3/2")
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: --shard must be i/n")

@@ -65,7 +65,16 @@ def fomaml(
     inner_optimizer: str = "sgd",
     remat: bool | None = None,
 ) -> Learner:
-    """Builds first-order MAML: `maml` whose inner gradients are constants of the meta-gradient."""
+    """Builds first-order MAML: `maml` whose inner gradients are constants of the meta-gradient.
+
+    Args:
+      spec: multiclass, multilabel or regression tasks.
+      encoder: maps inputs (N, ...) to features (N, D).
+      inner_lr: step size of the inner optimiser, above 0.
+      inner_steps: inner steps, in training and at test.
+      inner_optimizer: "sgd", "momentum", "adam" or "adam0", see `optimizer_named`.
+      remat: see `maml`.
+    """
     options = {"inner_optimizer": inner_optimizer, "first_order": True, "remat": remat}
     return maml(spec, encoder, inner_lr=inner_lr, inner_steps=inner_steps, **options)
 
