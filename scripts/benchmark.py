@@ -70,6 +70,8 @@ class Flags:
     """Rounds, of which the median counts."""
     seconds: float = 1.0
     """The least a round of the peer takes."""
+    form: Literal["auto", "matmul", "lax"] = "auto"
+    """Of the convolutions, see `metajax.nn.convolve` (workloads only)."""
     naive: bool = False
     """Also time the plain form: vmap over tasks, lax.conv, one outer step a call."""
     devices: int = 0
@@ -136,7 +138,7 @@ def against(peer: Peer, flags: Flags, trainer: Trainer, params: Any) -> dict[str
     arrays = [np.asarray(array) for array in arrays]
     told = described(workload) | {"device": device}
     versions = peer.ask("load", told, jax.device_get(params), arrays)
-    best, seconds, parity, compile_s = "", np.inf, 0.0, {}
+    best, seconds, parity, compile_s, forms = "", np.inf, 0.0, {}, []
     for form in peer.ask("forms"):
         theirs = peer.ask("gradient", form)
         warm = None if theirs is None else peer.ask("warm", form)
@@ -150,6 +152,7 @@ def against(peer: Peer, flags: Flags, trainer: Trainer, params: Any) -> dict[str
         parity, compile_s[form] = max(parity, gap), warm
         once = peer.ask("time", form, 1)[0]
         found = float(np.median(peer.ask("time", form, max(3, int(flags.seconds / once)))))
+        forms.append(f"{form} {1e3 * found:.4g}")
         print(f"  {form}: {1e3 * found:.3f} ms", file=sys.stderr)
         if found < seconds:
             best, seconds = form, found
@@ -162,9 +165,9 @@ def against(peer: Peer, flags: Flags, trainer: Trainer, params: Any) -> dict[str
     ratio = quartiles(theirs / mine)
     return {
         "ms": 1e3 * np.median(mine), "peer": f"torch {versions['torch']}", "peer_form": best,
-        "peer_ms": 1e3 * np.median(theirs), "ratio": ratio[0], "ratio_low": ratio[1],
-        "ratio_high": ratio[2], "parity": parity, "peer_warm_s": compile_s[best],
-        "peer_peak_mb": peer.ask("memory") / 1e6,
+        "peer_forms_ms": "; ".join(forms), "peer_ms": 1e3 * np.median(theirs),
+        "ratio": ratio[0], "ratio_low": ratio[1], "ratio_high": ratio[2], "parity": parity,
+        "peer_warm_s": compile_s[best], "peer_peak_mb": peer.ask("memory") / 1e6,
     }  # fmt: skip
 
 
@@ -174,13 +177,14 @@ def workloads(flags: Flags) -> Iterator[dict[str, Any]]:
     for name in flags.only or WORKLOADS:
         workload = WORKLOADS[name]
         peak = matmul_peak()
-        trainer = Trainer(workload, mesh=split_over(workload.tasks))
-        row = {"workload": name, "tasks": workload.tasks} | trainer.compiled()
+        encoder = {"form": flags.form} if workload.model == "conv4" else {}
+        trainer = Trainer(workload, mesh=split_over(workload.tasks), **encoder)
+        row = {"workload": name, "tasks": workload.tasks} | encoder | trainer.compiled()
         trainer.round()
         times = quartiles([trainer.round() for _ in range(flags.rounds)])
         row |= {"ms": 1e3 * times[0], "ms_low": 1e3 * times[1], "ms_high": 1e3 * times[2]}
         if peer is not None:
-            fresh = Trainer(workload)
+            fresh = Trainer(workload, **encoder)
             fresh.round()
             row |= against(peer, flags, trainer, fresh.state.params)
         work = gigaflops(workload)
@@ -208,14 +212,13 @@ def layouts(flags: Flags) -> Iterator[dict[str, Any]]:
     cpu = jax.default_backend() == "cpu"
     for name in flags.only or WORKLOADS:
         workload = WORKLOADS[name]
-        sizes = {1, workload.tasks}
-        if cpu:  # on accelerators the two ends say it all, and compiling takes longest
-            sizes |= {n for n in (8, 128) if workload.tasks % n == 0}
+        sizes = {n for n in (8, 128, workload.tasks) if workload.tasks % n == 0}
+        sizes |= {1} if cpu else set()  # one by one leaves an accelerator idle
         encoders: list[dict[str, Any]] = [{}]
         if workload.model == "conv4":
             encoders = [{"form": form} for form in ("matmul", "lax")]
             encoders += [] if cpu else [one | {"dtype": jnp.bfloat16} for one in encoders]
-        for size in sorted(sizes):
+        for size in sorted(sizes, reverse=True):
             if workload.model == "mlp" and size == 1:
                 continue  # a program of tiny operations, never the choice
             for encoder in encoders:

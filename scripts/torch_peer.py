@@ -56,7 +56,11 @@ def forms(session):
     tasks, threads = len(session.episodes[0]), session.threads
     if session.device != "cpu":  # small operations: all tasks at once, whatever the model
         vmap = "vmap" if session.workload["model"] == "mlp" else "grad"
-        return {"batched": Form(tasks), "compile": Form(tasks, 1, vmap, "gradient")}
+        return {
+            "loop": Form(1),
+            "batched": Form(tasks),
+            "compile": Form(tasks, 1, vmap, "gradient"),
+        }
     if session.workload["model"] == "mlp":
         return {
             "batched": Form(tasks),
