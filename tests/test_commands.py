@@ -64,7 +64,7 @@ def test_help_explains_every_field(command, script):
     for sentence in (
         "Few-shot disease prediction",
         "One learner or host baseline only.",
-        "step size of the inner optimiser, above 0. maml, reptile",
+        "step size of the inner optimiser, above 0. maml, fomaml, reptile",
         "How tasks of a step are laid out: vmap, scan, chunk:n; auto: by rule",
         "Test episodes per task, support size and draw.",
         "absent files are downloaded.",

@@ -376,6 +376,8 @@ def suite(results, **options):
 def interrupt(monkeypatch, after):
     """Ctrl-C after so many checkpoints, one a call."""
     original, count = checkpoints.save, iter(range(1, 1000))
+    # Behind a shell's & it is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def save(*arguments):
         original(*arguments)
@@ -387,6 +389,7 @@ def interrupt(monkeypatch, after):
         patch.setattr(runs, "CHECKPOINT_SECONDS", 0)
         yield
     monkeypatch.setattr(checkpoints, "save", original)
+    signal.signal(signal.SIGINT, before)
 
 
 # The last line of the first fold's selection, one of its training again, one of the last fold.
