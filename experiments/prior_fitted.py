@@ -224,7 +224,7 @@ def main() -> int:
     if min(counts) < 1 or min(flags.lr, flags.minutes) <= 0 or flags.seed < 0:
         return commands.fail("steps, tasks, lr and minutes must be above 0, --seed 0 or more")
     sweeps.keep_compiled()
-    folder = Path(flags.results) / (SUITE if flags.preset == "full" else f"smoke-{SUITE}")
+    folder = commands.folder_of(flags, SUITE)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         (run if flags.mode == "train" else test)(flags, folder, Console())

@@ -42,7 +42,7 @@ from rich.console import Console
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from metajax import baselines, commands, metrics, records, report, sweeps, tables
+from metajax import baselines, commands, metrics, records, report, sweeps, tables, tracking
 from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, build_encoder
 from metajax.datasets import Family, scaled
 from metajax.evaluation import Predictions, score
@@ -153,6 +153,10 @@ class Flags:
     """Folder of the real data (default: METAJAX_DATA); absent files are downloaded."""
     results: str = "results"
     """Where records and tables go."""
+    wandb: Literal["online", "offline", "disabled"] | None = None
+    """Mirror runs to Weights & Biases; default: WANDB_MODE, or offline (online under an agent)."""
+    tables: bool = True
+    """Write tables and report in the end; False where other commands make runs at the same time."""
 
 
 PRESETS = {
@@ -378,9 +382,20 @@ def best_rate(method: str, setting: Setting, family: Family, steps: int, folder:
             scores = score(SPEC, predictions(outputs, made.episode.query))
             rows.append((*own, rate, *(float(scores[name].mean()) for name in VALIDATION[6:])))
         mine = pd.DataFrame(rows, columns=VALIDATION)
-        frame = pd.concat([frame, mine]) if len(frame) else mine
-        frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+        keep_validation(path, mine)
     return float(mine.rate.iloc[int(mine.auroc.argmax())])
+
+
+def keep_validation(path: Path, rows: pd.DataFrame) -> None:
+    """Adds a method's rows to validation.csv, which other processes may be writing as well."""
+    with records.claim(path.parent / "runs", [path.name]):
+        if path.exists():
+            rows = pd.concat([pd.read_csv(path), rows])
+        order = {name: i for i, name in enumerate([*DATA, "flip", "imbalance", *METHODS])}
+        rows = rows.drop_duplicates(VALIDATION[:6]).sort_values(
+            VALIDATION[:6], key=lambda c: c.map(order) if c.name in VALIDATION[:3] else c
+        )
+        rows.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
 # Records --------------------------------------------------------------------------------------
@@ -423,8 +438,8 @@ def weights_told(setting: Setting, weights: np.ndarray, draws: Draws) -> dict[st
 
 def run(
     method: str, setting: Setting, family: Family, draws: int, steps: int, folder: Path
-) -> bool:
-    """Trains and tests one method on one setting, unless its record is there; False if it was."""
+) -> tuple[Path, bool]:
+    """Trains and tests one method on one setting: its record, and whether it is a new one."""
     data, numbers = DATA[setting.data], range(draws)
     rate = None if method == HOST else best_rate(method, setting, family, steps, folder)
     inner = Inner() if method == HOST else inner_of(method, setting, steps, rate)
@@ -433,8 +448,9 @@ def run(
         Evaluate(draws),
     )  # fmt: skip
     name = records.run_id(config, (family.card,))
-    if records.is_complete(folder / "runs" / name):
-        return False
+    place = folder / "runs" / name
+    if records.is_complete(place):
+        return place, False
     started = time.perf_counter()
     columns: dict[str, list[np.ndarray]] = {}
     boot, bins = [], []
@@ -476,11 +492,11 @@ def run(
         "episodes_digest": f"{zlib.crc32(guess.row.tobytes()):08x}",
     }  # fmt: skip
     records.write_record(
-        folder / "runs" / f".tmp-{name}", folder / "runs" / name, config=config,
+        folder / "runs" / f".tmp-{name}", place, config=config,
         environment=records.environment((family.card,)), history=[],
         result=result | records.usage(seconds), arrays=arrays,
     )  # fmt: skip
-    return True
+    return place, True
 
 
 @jax.jit
@@ -729,20 +745,29 @@ def write_tables(folder: Path, runs: list[tables.Run]) -> str:
     return page
 
 
+def check(flags: Flags) -> tuple[list[Setting], list[str]]:
+    """The settings and methods that flags ask for.
+
+    Raises:
+      ValueError: for an unknown one, or a number out of range.
+    """
+    known = {setting.name: setting for setting in SETTINGS}
+    settings = [known[name] for name in picked("--benchmark", flags.benchmark, known)]
+    methods = picked("--methods", flags.methods, METHODS)
+    if flags.draws is not None and flags.draws < 2 or flags.steps is not None and flags.steps < 1:
+        raise ValueError("--draws must be at least 2 and --steps at least 1")
+    return settings, methods
+
+
 def main() -> int:
     """Runs what is missing and writes tables and report."""
     flags = commands.parse(Flags, PRESETS, default="full")
+    folder = commands.folder_of(flags, SUITE)
     try:
-        known = {setting.name: setting for setting in SETTINGS}
-        chosen = picked("--benchmark", flags.benchmark, known)
-        methods = picked("--methods", flags.methods, METHODS)
-        if (flags.draws or 2) < 2 or (flags.steps or 1) < 1 or flags.steps == 0 or flags.draws == 0:
-            raise ValueError("--draws must be at least 2 and --steps at least 1")
-        settings = [known[name] for name in chosen]
+        settings, methods = check(flags)
         families = {name: load(name, flags.data_dir) for name in {s.data for s in settings}}
         sweeps.keep_compiled()
-        folder = Path(flags.results) / (SUITE if flags.preset == "full" else f"smoke-{SUITE}")
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
+        commands.make_folder(folder)
     except (ValueError, OSError) as error:
         return commands.fail(error)
     console = Console()
@@ -751,12 +776,14 @@ def main() -> int:
         for method in methods:
             started = time.monotonic()
             draws, steps = flags.draws or data.draws, flags.steps or data.steps
-            new = run(method, setting, families[setting.data], draws, steps, folder)
+            made, new = run(method, setting, families[setting.data], draws, steps, folder)
             took = f"{time.monotonic() - started:.0f} s" if new else "finished before"
             console.print(f"{setting.name} {method}: {took}")
-    runs = tables.load_runs(folder)
-    console.print(write_tables(folder, runs), markup=False)
-    report.write(folder, runs)
+            tracking.mirror(made, mode=flags.wandb, folder=folder)
+    if flags.tables:
+        runs = tables.load_runs(folder)
+        console.print(write_tables(folder, runs), markup=False)
+        report.write(folder, runs)
     return 0
 
 

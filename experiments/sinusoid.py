@@ -215,7 +215,7 @@ def main() -> int:
     if flags.steps < 1 or not flags.seeds or min(flags.seeds) < 0:
         return commands.fail("--steps must be above 0 and --seeds 0 or more")
     sweeps.keep_compiled()
-    folder = Path(flags.results) / (SUITE if flags.preset == "full" else f"smoke-{SUITE}")
+    folder = commands.folder_of(flags, SUITE)
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     console = Console()
     for method in METHODS:

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -229,8 +229,9 @@ def run_suite(suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Bu
 
 
 def folder_of(flags: Any, suite: str) -> Path:
-    """``results/<suite>``; quickstart and smoke have their own."""
-    return Path(flags.results) / (suite if flags.preset == "full" else flags.preset)
+    """``results/<suite>``; of the other presets ``results/smoke-<suite>``, ``results/quickstart``."""
+    names = {"full": suite, "smoke": f"smoke-{suite}"}
+    return Path(flags.results) / names.get(flags.preset, flags.preset)
 
 
 def prepare(
@@ -251,6 +252,15 @@ def prepare(
         layout.use_cpu_devices()  # before anything is put on a device
     for name, sizes in sorted({(config.benchmark, config.shots) for config in configs}):
         build(name, sizes, data_dir)
+    make_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder of a suite.
+
+    Raises:
+      OSError: if it cannot be made, or not be written.
+    """
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     if not os.access(folder / "runs", os.W_OK):
         raise PermissionError(f"{folder / 'runs'} cannot be written")
@@ -288,9 +298,9 @@ def _show(console: Console, finished: list[Path], folder: Path) -> None:
     console.print("records: " + " ".join(str(run) for run in finished))
 
 
-def write_tables(console: Console, folder: Path) -> None:
+def write_tables(console: Console, folder: Path, write: Callable = tables.write) -> None:
     """Writes table and report of all records of a suite, and prints the table."""
     runs = tables.load_runs(folder)
-    console.print(Markdown(tables.write(folder, runs)))
+    console.print(Markdown(write(folder, runs)))
     report.write(folder, runs)
     console.print(f"written: {folder}/{', '.join(tables.FILES)}, report.html")

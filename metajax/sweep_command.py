@@ -17,8 +17,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from metajax import commands, sweeps, tracking
-from metajax.config import RunConfig
-from metajax.sweep_plans import Plan, as_flag, check
+from metajax.sweep_plans import Plan, as_flag, check, together
+
+# Flags of the sweep that stand above the file's.
+OWN = ("results", "data_dir", "wandb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,17 +86,19 @@ def main() -> int:
             if getattr(flags, name) < least:
                 raise ValueError(f"--{name} must be at least {least}; got {getattr(flags, name)}")
         plan = check(flags.file, search_seed=flags.search_seed)
-        own = {name: getattr(flags, name) for name in ("results", "data_dir", "wandb")}
+        own = {name: getattr(flags, name) for name in OWN}
         own = {name: value for name, value in own.items() if value is not None}
         plan = plan._replace(flags=dataclasses.replace(plan.flags, **own))
-        every = sweeps.programs(plan.configs)
-        mine = [config for group in every[part - 1 :: parts] for config in group]
+        every = together(plan)
+        mine = every[part - 1 :: parts]
         console.print(
             f"{flags.file}: {plan.trials} trials are {len(plan.configs)} runs in {len(every)} "
-            f"programs; shard {part} of {parts} has {len(mine)} runs"
+            f"programs; shard {part} of {parts} has {sum(map(len, mine))} runs"
         )
         if flags.dry_run:
-            return _list(console, mine)
+            for group in mine:
+                console.print(_told(group), soft_wrap=True)
+            return 0
         if flags.slurm.jobs:
             return _submit(console, flags, plan)
         return _run(console, flags, plan, mine, whole=parts == 1)
@@ -113,12 +117,13 @@ def _shard(text: str) -> tuple[int, int]:
     return part, parts
 
 
-def _list(console: Console, configs: Sequence[RunConfig]) -> int:
-    for group in sweeps.programs(configs):
-        one = group[0]
-        seeds = sorted({config.seed for config in group})
-        console.print(f"{one.benchmark} {one.learner}: {len(group)} run(s), seeds {seeds}")
-    return 0
+def _told(group: Sequence[sweeps.Task]) -> str:
+    """What is done together, in one line."""
+    one = group[0]
+    if isinstance(one, tuple):
+        return " ".join(one)
+    seeds = sorted({config.seed for config in group})
+    return f"{one.benchmark} {one.learner}: {len(group)} run(s), seeds {seeds}"
 
 
 def _submit(console: Console, given: SweepFlags, plan: Plan) -> int:
@@ -139,43 +144,48 @@ def _submit(console: Console, given: SweepFlags, plan: Plan) -> int:
         **({"slurm_partition": slurm.partition} if slurm.partition else {}),
     )  # fmt: skip
     script = Path(__file__).resolve().parents[1] / "scripts" / "sweep.py"
-    same = {n: getattr(given, n) for n in ("workers", "retries", "search_seed", "results",
-                                           "data_dir", "wandb")}  # fmt: skip
+    same = {n: getattr(given, n) for n in ("workers", "retries", "search_seed", *OWN)}
     command = [sys.executable, str(script), str(given.file.resolve())]
     command += [as_flag(n.replace("_", "-"), v) for n, v in same.items() if v is not None]
     shards = [[*command, f"--shard={i + 1}/{slurm.jobs}"] for i in range(slurm.jobs)]
     jobs = [executor.submit(submitit.helpers.CommandFunction(shard)) for shard in shards]
     console.print(f"submitted {', '.join(job.job_id for job in jobs)}; their output: {logs}")
     if not slurm.wait:
-        console.print(f"when they have ended: python scripts/table.py {plan.program.suite}")
+        console.print(f"when they have ended: python scripts/table.py {folder.name}")
         return 0
     failed = [error for job in jobs if (error := job.exception()) is not None]
     for error in failed:
         console.print(f"failed: {error}")
-    commands.write_tables(console, folder)
+    commands.write_tables(console, folder, plan.program.write)
     return 1 if failed else 0
 
 
 def _run(
-    console: Console, given: SweepFlags, plan: Plan, configs: list[RunConfig], *, whole: bool
+    console: Console, given: SweepFlags, plan: Plan, mine: list[list[sweeps.Task]], *, whole: bool
 ) -> int:
     """Runs here, with a display; then writes table and report."""
-    folder, build = commands.folder_of(plan.flags, plan.program.suite), plan.program.build
-    data_dir = plan.flags.data_dir
-    commands.prepare(configs, build, folder, data_dir=data_dir, workers=given.workers)
-    with _display(console, folder, len(configs), plan) as told:
-        outcomes = sweeps.run_all(
-            configs, build, folder, data_dir=data_dir, workers=given.workers,
-            retries=given.retries, **told,
-        )  # fmt: skip
+    program, data_dir = plan.program, plan.flags.data_dir
+    folder = commands.folder_of(plan.flags, program.suite)
+    tasks = [task for group in mine for task in group]
+    if program.build is not None:
+        commands.prepare(tasks, program.build, folder, data_dir=data_dir, workers=given.workers)
+    commands.make_folder(folder)
+    with _display(console, folder, len(tasks), plan) as told:
+        options = {"workers": given.workers, "retries": given.retries, **told}
+        if program.build is None:
+            own = {name: getattr(plan.flags, name) for name in OWN}
+            more = tuple(as_flag(name, v) for name, v in own.items() if v is not None)
+            trials = [(*trial, *more) for trial in tasks]
+            outcomes = sweeps.run_scripts(trials, program.path, folder, **options)
+        else:
+            outcomes = sweeps.run_all(tasks, program.build, folder, data_dir=data_dir, **options)
     failed = [outcome for outcome in outcomes if outcome.folder is None]
     for outcome in failed:
-        one = outcome.config
-        console.print(f"failed: {one.benchmark} {one.learner} s{one.seed}: {outcome.error}")
+        console.print(f"failed: {_told([outcome.config])}: {outcome.error}")
     if not whole:
-        console.print(f"when all shards have ended: python scripts/table.py {plan.program.suite}")
+        console.print(f"when all shards have ended: python scripts/table.py {folder.name}")
     elif len(failed) < len(outcomes):
-        commands.write_tables(console, folder)
+        commands.write_tables(console, folder, program.write)
     return 1 if failed else 0
 
 
@@ -196,38 +206,37 @@ def _display(
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("runs", total=runs, running=0, failed=0, best="")
 
-        def keep(configs: list[RunConfig], reason: str, last: bool) -> None:
-            names = [f"{one.benchmark} {one.learner} s{one.seed}" for one in configs]
-            line = {"runs": names, "reason": reason, "last": last, "time": round(time.time())}
+        def keep(group: list[sweeps.Task], reason: str, last: bool) -> None:
+            line = {"runs": _told(group), "reason": reason, "last": last}
+            line["time"] = round(time.time())
             with (folder / "failures.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
 
-        def on_start(configs: list[RunConfig]) -> None:
-            begun.update(configs)
+        def on_start(group: list[sweeps.Task]) -> None:
+            begun.update(group)
             progress.update(bar, running=len(begun))
 
-        def on_retry(configs: list[RunConfig], reason: str) -> None:
-            keep(configs, reason, last=False)
-            begun.difference_update(configs)
-            progress.print(f"again: {configs[0].benchmark} {configs[0].learner}: {reason}")
+        def on_retry(group: list[sweeps.Task], reason: str) -> None:
+            keep(group, reason, last=False)
+            begun.difference_update(group)
+            progress.print(f"again: {_told(group)}: {reason}")
 
-        def on_done(group: list[sweeps.Outcome]) -> None:
+        def on_done(outcomes: list[sweeps.Outcome]) -> None:
             nonlocal best
-            configs = [one.config for one in group]
+            configs = [one.config for one in outcomes]
             begun.difference_update(configs)
-            if group[0].folder is None:
-                keep(configs, group[0].error, last=True)
-            for one in group:
+            if outcomes[0].folder is None:
+                keep(configs, outcomes[0].error, last=True)
+            for one in outcomes if plan.program.build is not None else ():
                 if one.folder is not None:
                     tracking.mirror(one.folder, mode=plan.flags.wandb, folder=folder)
                     best = _better(best, one.folder, plan.metric)
-            failed = progress.tasks[bar].fields["failed"] + len(configs) * (group[0].folder is None)
+            bad = 0 if outcomes[0].folder else len(configs)
+            failed = progress.tasks[bar].fields["failed"] + bad
             text = f"best {plan.metric[0]} {best[0]:.3f}: {best[1]}" if best else ""
             progress.update(bar, advance=len(configs), running=len(begun), failed=failed, best=text)
-            word = "done" if group[0].folder else f"failed: {group[0].error}"
-            progress.print(
-                f"{configs[0].benchmark} {configs[0].learner}: {len(group)} run(s) {word}"
-            )
+            word = "done" if outcomes[0].folder else f"failed: {outcomes[0].error}"
+            progress.print(f"{word}: {_told(configs)}")
 
         yield {"on_start": on_start, "on_retry": on_retry, "on_done": on_done}
 

@@ -9,12 +9,12 @@ import io
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metajax import commands, sweep_files, sweeps
-from metajax.config import HOST_BASELINES, RunConfig
+from metajax import commands, sweep_files, sweeps, tables
+from metajax.config import HOST_BASELINES
 from metajax.suites import Entry
 from metajax.sweep_files import Scalar, SweepFile, suggestion
 
@@ -23,12 +23,25 @@ COMMON = ("preset", "results", "data_dir", "wandb", "workers")
 
 
 class Program(NamedTuple):
-    """What a sweep asks of an experiment script."""
+    """What a sweep asks of an experiment script.
 
+    Attributes:
+      path: the script.
+      suite: the name of its results.
+      presets: defaults of its flags by preset, "full" among them.
+      entries: its benchmarks; empty if it makes its runs itself.
+      build: makes a benchmark; None if the script makes its runs itself.
+      check: refuses flags that do not fit together, of a script that makes its runs itself.
+      write: writes its tables.
+    """
+
+    path: Path
     suite: str
-    entries: Sequence[Entry]
     presets: Mapping[str, Any]
-    build: sweeps.Build
+    entries: Sequence[Entry] = ()
+    build: sweeps.Build | None = None
+    check: Callable[[Any], Any] | None = None
+    write: Callable = tables.write
 
 
 class Plan(NamedTuple):
@@ -38,14 +51,15 @@ class Plan(NamedTuple):
       program: its experiment script.
       flags: the script's; what is in `COMMON` holds for all trials.
       trials: how many the file has.
-      configs: the runs that these are, each once.
+      configs: the runs that these are, each once; or the arguments of every trial, if the script
+        makes its runs itself.
       metric: the score to report, or None; with whether more of it is better.
     """
 
     program: Program
     flags: Any
     trials: int
-    configs: list[RunConfig]
+    configs: list[sweeps.Task]
     metric: tuple[str, bool] | None
 
 
@@ -65,11 +79,16 @@ def load_program(sweep: SweepFile) -> Program:
     if folder not in sys.path:
         sys.path.insert(0, folder)  # workers import the script by its name
     module = importlib.import_module(path.stem)
-    needed = ("SUITE", "ENTRIES", "PRESETS", "build")
+    own = ("ENTRIES", "build") if hasattr(module, "build") else ("check", "write_tables")
+    needed = ("SUITE", "PRESETS", "main", *own)
     if missing := [name for name in needed if not hasattr(module, name)]:
         raise sweep.error("program", f"{sweep.program} cannot be swept: it has no "
                           f"{', '.join(missing)}; see experiments/imaging.py")  # fmt: skip
-    return Program(module.SUITE, module.ENTRIES, module.PRESETS, module.build)
+    if "build" in own:
+        more = {"entries": module.ENTRIES, "build": module.build}
+    else:
+        more = {"check": module.check, "write": module.write_tables}
+    return Program(path.resolve(), module.SUITE, module.PRESETS, **more)
 
 
 def check(path: Path, *, search_seed: int = 0) -> Plan:
@@ -98,7 +117,7 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
     fixed = [as_flag("preset", one.values[0]) for one in preset]
     base = _parse(program, sweep, "command", [*sweep.extra, *fixed])
     known: dict[tuple[str, str], Any] = {}
-    found: dict[RunConfig, None] = {}
+    found: dict[sweeps.Task, None] = {}
     trials = sweep_files.trials(sweep, search_seed)
     first_seed = next((t["seed"] for t in trials if "seed" in t), None)
     for trial in trials:
@@ -112,13 +131,26 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
                 known[name, flag] = _get(one, name)
             flags = _set(flags, name, known[name, flag])
         try:
-            configs = commands.configurations(flags, program.entries, program.suite, trial=True)
+            if program.build is None:
+                program.check(flags)
+                given = (as_flag(name, value) for name, value in trial.items())
+                found[*sweep.extra, *given] = None
+            else:
+                suite = program.suite
+                configs = commands.configurations(flags, program.entries, suite, trial=True)
+                found |= dict.fromkeys(configs)
         except ValueError as error:
             raise sweep.error(_culprit(trial, str(error)), str(error)) from error
-        found |= dict.fromkeys(configs)
     if not found:
         raise sweep.error("parameters", "none of the learners applies to any of the benchmarks")
     return Plan(program, flags, len(trials), list(found), sweep.metric)
+
+
+def together(plan: Plan) -> list[list[sweeps.Task]]:
+    """What of a sweep is done together: runs of one program, or a trial of a script."""
+    if plan.program.build is None:
+        return [[trial] for trial in plan.configs]
+    return sweeps.programs(plan.configs)
 
 
 def _flag_names(kind: type, prefix: str = "") -> list[str]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
+import io
 import os
+import sys
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -39,10 +43,14 @@ Build = Callable[[str, tuple[int, ...], str | None], Benchmark]
 TOGETHER = 16
 
 
+# A run, or the arguments of an experiment script that makes its runs itself.
+Task = RunConfig | tuple[str, ...]
+
+
 class Outcome(NamedTuple):
     """What became of a run: its folder, or why there is none."""
 
-    config: RunConfig
+    config: Task
     folder: Path | None
     error: str = ""
     claimed: bool = False  # not an error: another process is making it
@@ -51,7 +59,7 @@ class Outcome(NamedTuple):
 class Job(NamedTuple):
     """The runs of one program, and how often they were tried in vain."""
 
-    configs: list[RunConfig]
+    configs: list[Task]
     failures: int = 0
     wait: bool = False  # for another process that is making one of them
 
@@ -79,7 +87,9 @@ def programs(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
     return sorted(parts, key=lambda part: part[0].learner in quick)
 
 
-def _work(job: Job, build: Build, folder: Path, data_dir: str | None) -> list[Outcome]:
+def _make_runs(
+    job: Job, *, build: Build, folder: Path, data_dir: str | None
+) -> list[Outcome]:
     """Runs a program in this process; what fails is an outcome."""
     # Two processes may write one entry of the compilation cache at once: it is compiled again.
     warnings.filterwarnings("ignore", message="Error reading persistent compilation cache")
@@ -90,14 +100,38 @@ def _work(job: Job, build: Build, folder: Path, data_dir: str | None) -> list[Ou
     except Claimed as error:
         return [Outcome(config, None, str(error), claimed=True) for config in job.configs]
     except Exception as error:  # noqa: BLE001  (whatever it was, the other runs go on)
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
-        return [Outcome(config, None, reason) for config in job.configs]
+        return [Outcome(config, None, _reason(error)) for config in job.configs]
 
 
-def _work_and_release(*arguments) -> list[Outcome]:
-    """`_work` in a worker process, which then gives back the memory of its compiled programs."""
-    outcomes = _work(*arguments)
+def _call_script(job: Job, *, script: Path, folder: Path) -> list[Outcome]:
+    """Calls an experiment script's main with a trial's arguments, as `wandb agent` would."""
+    (arguments,) = job.configs
+    said, before = io.StringIO(), list(sys.argv)
+    if str(script.parent) not in sys.path:
+        sys.path.insert(0, str(script.parent))
+    sys.argv = [str(script), *arguments]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+            code = importlib.import_module(script.stem).main()
+    except SystemExit as stop:
+        code = stop.code
+    except Exception as error:  # noqa: BLE001  (as above)
+        return [Outcome(arguments, None, _reason(error))]
+    finally:
+        sys.argv = before
+    if code:
+        return [Outcome(arguments, None, said.getvalue().strip() or f"exit code {code}")]
+    return [Outcome(arguments, folder)]
+
+
+def _reason(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+
+
+def _work_and_release(work: Callable[[Job], list[Outcome]], job: Job) -> list[Outcome]:
+    """Works in a worker process, which then gives back the memory of its compiled programs."""
+    outcomes = work(job)
     jax.clear_caches()
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # only glibc has it, and only it needs it
@@ -116,11 +150,7 @@ def run_all(
     folder: Path,
     *,
     data_dir: str | None = None,
-    workers: int = 2,
-    retries: int = 0,
-    on_start: Callable[[list[RunConfig]], Any] | None = None,
-    on_done: Callable[[list[Outcome]], Any] | None = None,
-    on_retry: Callable[[list[RunConfig], str], Any] | None = None,
+    **options: Any,
 ) -> list[Outcome]:
     """Runs configurations, skipping those with a finished record.
 
@@ -130,18 +160,57 @@ def run_all(
         it built (it is called once a program).
       folder: ``results/<suite>``.
       data_dir: passed to `build`.
-      workers: processes of one core each; 1 runs everything in this process.
-      retries: how often a program that failed, or whose worker died, is tried again.
-      on_start: receives the runs of a program as it begins.
-      on_done: receives the outcomes of every program as it ends.
-      on_retry: receives the runs of a program that is tried again, and the reason.
+      **options: see `run_jobs`.
 
     Returns:
-      One outcome a configuration. Interrupted, the workers are stopped and KeyboardInterrupt is
-      raised; the same call goes on where it stopped. Runs that another process is making are left
-      to the end, and waited for.
+      One outcome a configuration, see `run_jobs`. Runs that another process is making are left to
+      the end, and waited for.
     """
-    queue, outcomes = deque(Job(part) for part in programs(configs)), []
+    work = partial(_make_runs, build=build, folder=folder, data_dir=data_dir)
+    return run_jobs(programs(configs), work, **options)
+
+
+def run_scripts(
+    trials: Sequence[tuple[str, ...]], script: Path, folder: Path, **options: Any
+) -> list[Outcome]:
+    """Calls an experiment script once a trial; it skips what is finished itself.
+
+    Args:
+      trials: arguments.
+      script: its path; its function `main` returns an exit code.
+      folder: ``results/<suite>``.
+      **options: see `run_jobs`.
+    """
+    work = partial(_call_script, script=script, folder=folder)
+    return run_jobs([[trial] for trial in trials], work, **options)
+
+
+def run_jobs(
+    parts: Sequence[list[Task]],
+    work: Callable[[Job], list[Outcome]],
+    *,
+    workers: int = 2,
+    retries: int = 0,
+    on_start: Callable[[list[Task]], Any] | None = None,
+    on_done: Callable[[list[Outcome]], Any] | None = None,
+    on_retry: Callable[[list[Task], str], Any] | None = None,
+) -> list[Outcome]:
+    """Works on parts in worker processes.
+
+    Args:
+      parts: what is done together.
+      work: does a part, in a worker; what fails there is an outcome.
+      workers: processes of one core each; 1 runs everything in this process.
+      retries: how often a part that failed, or whose worker died, is tried again.
+      on_start: receives a part as it begins.
+      on_done: receives the outcomes of every part as it ends.
+      on_retry: receives a part that is tried again, and the reason.
+
+    Returns:
+      One outcome a task. Interrupted, the workers are stopped and KeyboardInterrupt is raised; the
+      same call goes on where it stopped.
+    """
+    queue, outcomes = deque(Job(part) for part in parts), []
 
     def settle(job: Job, found: list[Outcome]) -> None:
         """Notes what a job gave, or puts it back into the queue."""
@@ -156,12 +225,12 @@ def run_all(
             if on_done is not None:
                 on_done(found)
 
-    if runs_here(configs, workers):
+    if workers == 1 or len(parts) == 1:
         while queue:
             job = queue.popleft()
             if on_start is not None:
                 on_start(job.configs)
-            settle(job, _work(job, build, folder, data_dir))
+            settle(job, work(job))
         return outcomes
     before = dict(os.environ)
     os.environ.update({k: v for k, v in ONE_CORE.items() if k not in os.environ})
@@ -172,7 +241,7 @@ def run_all(
         while queue or busy:
             while queue and idle:
                 pool, job = idle.pop(), queue.popleft()
-                busy[pool.submit(_work_and_release, job, build, folder, data_dir)] = pool, job
+                busy[pool.submit(_work_and_release, work, job)] = pool, job
                 if on_start is not None:
                     on_start(job.configs)
             for future in wait(busy, return_when=FIRST_COMPLETED).done:

@@ -186,7 +186,7 @@ def test_the_smoke_preset_writes_everything_once(command, tmp_path, monkeypatch)
     )  # fmt: skip
     code, out, err = command(*arguments)
     assert code == 0, out + err
-    folder = tmp_path / "results" / "smoke"
+    folder = tmp_path / "results" / "smoke-disease_prediction"
     check_outputs(folder, ["ridge", "lr_c0.01"], [8])
     assert "ridge" in out and "AUROC" in out and "table.csv" in out
     files = {n: (folder / n).read_bytes() for n in (*tables.FILES, "report.html")}
@@ -214,5 +214,5 @@ def test_the_smoke_preset_in_two_worker_processes(tmp_path, monkeypatch):
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     check_outputs(
-        tmp_path / "smoke", ["ridge", "lr_c0.1"], [4]
+        tmp_path / "smoke-disease_prediction", ["ridge", "lr_c0.1"], [4]
     )

@@ -172,7 +172,7 @@ def test_the_suite_of_the_page_runs_and_tabulates(tmp_path, monkeypatch, caches)
     line = ["few_patients.py", "--preset=smoke", "--workers=1", f"--results={results}"]
     monkeypatch.setattr(sys, "argv", [*line, "--methods", "lr_c0.1"])
     assert suite.main() == 0
-    table = (results / "smoke" / "table.csv").read_text()
+    table = (results / "smoke-few_patients" / "table.csv").read_text()
     assert "few_patients,few,lr_c0.1,4,auroc" in table
 
 

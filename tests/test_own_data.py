@@ -287,5 +287,5 @@ def test_two_worker_processes(patients, tmp_path, monkeypatch):
     line = [sys.executable, SCRIPT, "--preset=smoke", f"--results={tmp_path}", "--shots=4"]
     done = subprocess.run([*line, "--table", patients, *ROLES], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    records = [json.loads(p.read_text()) for p in tmp_path.glob("smoke/runs/*/result.json")]
+    records = [json.loads(p.read_text()) for p in tmp_path.glob("smoke-*/runs/*/result.json")]
     assert [r["status"] for r in records] == ["complete"] * 2

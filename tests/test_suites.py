@@ -149,13 +149,13 @@ def test_smoke_on_real_data(suite, script, tmp_path, monkeypatch):
     finally:
         suites.load.cache_clear()
         suites.build.cache_clear()
-    table = pd.read_csv(tmp_path / "smoke" / "table.csv")
+    table = pd.read_csv(tmp_path / f"smoke-{suite}" / "table.csv")
     assert set(table.suite) == {suite}
     whole = table[table.benchmark == SMALL[suite]]  # the others are its tasks
     assert set(whole.learner) == set(methods) and set(whole.shots) == {shots}
     assert whole[whole.metric.isin(("auroc", "accuracy"))]["mean"].between(0, 1).all()
     assert whole.metric.nunique() >= 3
-    assert all(method in (tmp_path / "smoke" / "table.md").read_text() for method in methods)
+    assert all(method in (tmp_path / f"smoke-{suite}" / "table.md").read_text() for method in methods)
 
 
 @real
@@ -170,7 +170,7 @@ def test_the_smoke_preset(suite, script, tmp_path, monkeypatch):
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     smoke = script(suite).PRESETS["smoke"]
-    table = pd.read_csv(tmp_path / "smoke" / "table.csv")
+    table = pd.read_csv(tmp_path / f"smoke-{suite}" / "table.csv")
     assert {name.partition("/")[0] for name in table.benchmark} == set(smoke.benchmark)
     for name in smoke.benchmark:
         assert set(table[table.benchmark == name].learner) == set(smoke.methods)

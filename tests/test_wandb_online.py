@@ -16,12 +16,13 @@ from metajax import tracking
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "experiments" / "disease_prediction.py"
 SYNC = ROOT / "scripts" / "wandb_sync.py"
+SUITE = "smoke-disease_prediction"
 FLAGS = ("--preset=smoke", "--learner=ridge", "--benchmark=sklearn_tables", "--workers=1")
 DEAD = "http://127.0.0.1:9"
 
 
 def copies(results):
-    return sorted(p.name for p in (results / "smoke" / "wandb").glob("*run-*-*"))
+    return sorted(p.name for p in (results / SUITE / "wandb").glob("*run-*-*"))
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +60,14 @@ def arrived(call, tmp_path_factory):
     said, left = call(*command, url=DEAD).stderr, copies(results)
     with serve() as server:
         call(*command, url=server.url)
-    (folder,) = (results / "smoke" / "runs").glob("[!.]*")
+    (folder,) = (results / SUITE / "runs").glob("[!.]*")
     return server, folder, said, left
 
 
 @pytest.fixture
 def results(arrived, tmp_path):
     """A results folder of one's own that holds the record."""
-    home = tmp_path / "results" / "smoke"
+    home = tmp_path / "results" / SUITE
     shutil.copytree(arrived[1], home / "runs" / arrived[1].name)
     return home.parent
 
@@ -106,12 +107,12 @@ def test_a_dead_server_stops_nothing(arrived):
 
 
 def test_offline_runs_are_uploaded_once_each(call, results):
-    (record,) = (results / "smoke" / "runs").iterdir()
+    (record,) = (results / SUITE / "runs").iterdir()
     names = ["a", "b", "torn"]
     for name in names:
-        shutil.copytree(record, results / "smoke" / "runs" / name)
-        tracking.mirror(results / "smoke" / "runs" / name, folder=results / "smoke")
-    (torn,) = (results / "smoke" / "wandb").glob("*-torn/run-torn.wandb")
+        shutil.copytree(record, results / SUITE / "runs" / name)
+        tracking.mirror(results / SUITE / "runs" / name, folder=results / SUITE)
+    (torn,) = (results / SUITE / "wandb").glob("*-torn/run-torn.wandb")
     torn.write_bytes(torn.read_bytes()[:-60])
     sync = (SYNC, "--results", results)
     assert f"{torn.parent} is torn" in call(*sync, "--dry-run", url=DEAD, code=1).stderr
@@ -133,7 +134,7 @@ def test_offline_runs_are_uploaded_once_each(call, results):
         assert "2 uploaded before, 0 to upload" in call(*sync, url=server.url).stdout
         assert len(server.calls) == before
         # what W&B has is not mirrored again
-        again = tracking.mirror(results / "smoke" / "runs" / "a", folder=results / "smoke")
+        again = tracking.mirror(results / SUITE / "runs" / "a", folder=results / SUITE)
         assert list(Path(again).glob("*.synced"))
 
 
@@ -167,7 +168,7 @@ def test_sweep_and_agent_run_the_experiment(call, tmp_path):
         for i, l2 in enumerate((0.5, 2.0)):
             name = f"agent{i}"
             assert server.runs[name]["sweep"] == "SW1" and server.config(name)["inner.l2"] == l2
-            record = tmp_path / "results" / "smoke" / "runs" / server.config(name)["record"]
+            record = tmp_path / "results" / SUITE / "runs" / server.config(name)["record"]
             config = json.loads((record / "config.json").read_text())
             assert config["inner"]["l2"] == l2
             means = tracking.task_scores(*tracking.read_record(record)[1::3])[1]
