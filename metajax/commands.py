@@ -229,7 +229,7 @@ def run_suite(suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Bu
 
 
 def folder_of(flags: Any, suite: str) -> Path:
-    """``results/<suite>``; of the other presets ``results/smoke-<suite>``, ``results/quickstart``."""
+    """``results/<suite>``; of other presets ``results/smoke-<suite>``, ``results/quickstart``."""
     names = {"full": suite, "smoke": f"smoke-{suite}"}
     return Path(flags.results) / names.get(flags.preset, flags.preset)
 
