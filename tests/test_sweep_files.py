@@ -165,7 +165,7 @@ def test_every_sweep_file_of_the_project_can_be_run_here_and_by_an_agent(path):
     assert f"python scripts/sweep.py {path.relative_to(ROOT)}" in head
     assert f"wandb sweep {path.relative_to(ROOT)}" in head
     told = re.search(r"(\d+) trials, (\d+) runs in (\d+) programs", head)
-    real = found.trials, len(found.configs), len(sweeps.programs(found.configs))
+    real = found.trials, len(found.configs), len(sweep_plans.together(found))
     assert told and tuple(map(int, told.groups())) == real, real
     if path.parent.name == "sweeps":
         for word in ("Hardware", "Duration", "Expected"):

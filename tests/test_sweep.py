@@ -1,0 +1,201 @@
+"""Whole sweeps as a user starts them: killed, doubled, on a cluster, with damaged files."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from metajax import records
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE = """\
+program: experiments/disease_prediction.py
+method: grid
+metric: {name: auroc, goal: maximize}
+parameters:
+  preset: {value: smoke}
+  benchmark: {value: sklearn_tables}
+  learner: {values: [maml, ridge, lr_c0.1]}
+  inner.lr: {values: [0.1, 0.3]}
+  seed: {values: [0, 1]}
+"""
+RUNS = 7
+
+
+def start(folder, *flags):
+    """Starts a sweep; its output goes to a file."""
+    file = folder / "sweep.yaml"
+    if not file.exists():
+        file.write_text(FILE)
+    command = [sys.executable, str(ROOT / "scripts" / "sweep.py"), str(file), "--wandb=disabled"]
+    with (folder / "said.txt").open("a") as said:
+        return subprocess.Popen(
+            [*command, f"--results={folder}", *flags], cwd=ROOT, stdout=said,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+
+def finish(folder, *flags):
+    """Runs a sweep to its end; what it said."""
+    code = start(folder, *flags).wait(timeout=600)
+    said = (folder / "said.txt").read_text()
+    assert code == 0, said
+    return said
+
+
+def scores(folder):
+    """The numbers of all runs, by id."""
+    home = folder / "smoke-disease_prediction" / "runs"
+    found = {}
+    for path in home.iterdir():
+        assert records.is_complete(path), path  # nothing half made is left
+        with np.load(path / "scores.npz") as arrays:
+            found[path.name] = {name: arrays[name].tobytes() for name in arrays.files}
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    said = finish(folder)
+    assert "12 trials are 7 runs in 3 programs" in " ".join(said.split())
+    found = scores(folder)
+    assert len(found) == RUNS
+    page = (folder / "smoke-disease_prediction" / "table.md").read_text()
+    assert "maml" in page and (folder / "smoke-disease_prediction" / "report.html").exists()
+    return folder, found
+
+
+def kill_at_random(folder, chance, times):
+    """Kills driver or workers of a sweep so many times, then lets it end."""
+    for _ in range(times):
+        driver = start(folder)
+        time.sleep(chance.uniform(1, 12))
+        if driver.poll() is None:
+            family = [psutil.Process(driver.pid)]
+            family += family[0].children(recursive=True)
+            chance.choice(family[:1] + family).kill()  # the driver every second time or so
+        if driver.poll() is None and chance.random() < 0.5:
+            driver.kill()
+        # A worker ends with its driver; a driver that lost a worker goes on to its end.
+        driver.wait(timeout=600)
+    finish(folder)
+
+
+@pytest.mark.parametrize(
+    ("seed", "times"), [(0, 3), pytest.param(1, 20, marks=pytest.mark.long)]
+)
+def test_killed_at_any_moment_it_ends_with_the_same_bits(undisturbed, tmp_path, seed, times):
+    kill_at_random(tmp_path, random.Random(seed), times)
+    assert scores(tmp_path) == undisturbed[1]
+
+
+def test_two_sweeps_of_one_folder_share_the_work(undisturbed, tmp_path):
+    both = [start(tmp_path) for _ in range(2)]
+    assert [one.wait(timeout=600) for one in both] == [0, 0], (tmp_path / "said.txt").read_text()
+    assert scores(tmp_path) == undisturbed[1]
+
+
+def test_the_jobs_of_a_cluster_make_the_same_runs(undisturbed, tmp_path):
+    pytest.importorskip("submitit")
+    said = finish(tmp_path, "--slurm.jobs=2", "--slurm.cluster=local", "--slurm.wait=True")
+    assert "submitted" in said
+    assert scores(tmp_path) == undisturbed[1]
+    assert (tmp_path / "smoke-disease_prediction" / "table.md").exists()
+
+
+def test_what_is_damaged_is_named_and_the_rest_stays(undisturbed, tmp_path):
+    shutil.copytree(undisturbed[0], tmp_path, dirs_exist_ok=True)
+    home = tmp_path / "smoke-disease_prediction" / "runs"
+    (first, second, *_) = sorted(home.glob("*-maml-*"))
+    # Cut off, as by a full disk: it is no record, and is made again.
+    (first / "result.json").unlink()
+    said = finish(tmp_path)
+    assert scores(tmp_path) == undisturbed[1] and "Traceback" not in said
+    # Overwritten: the tables cannot read it, and say so.
+    (second / "result.json").write_text("{")
+    driver = start(tmp_path)
+    assert driver.wait(timeout=600) == 2
+    said = (tmp_path / "said.txt").read_text()
+    assert f"error: {second}" in said.replace("\n", "") and "Traceback" not in said
+    assert len(list(home.iterdir())) == RUNS
+
+
+def test_a_script_that_makes_its_own_runs_is_swept(undisturbed, tmp_path, monkeypatch):
+    """One trial a call; what fails is tried again and its reason kept; its own tables come last."""
+    monkeypatch.setenv("RECORDS", str(undisturbed[0] / "smoke-disease_prediction" / "runs"))
+    (tmp_path / "own_runs.py").write_text(SCRIPT)
+    (tmp_path / "sweep.yaml").write_text(OWN.format("[1, 2, 3, 4]"))
+    driver, folder = start(tmp_path, "--retries=1"), tmp_path / "own_runs"
+    assert driver.wait(timeout=300) == 1, (tmp_path / "said.txt").read_text()
+    assert len(list((folder / "runs").glob("[!.]*"))) == 3
+    assert (folder / "table.md").read_text() == "3 runs" and (folder / "report.html").exists()
+    lines = [json.loads(line) for line in (folder / "failures.jsonl").open()]
+    told = {(line["runs"], line["last"]): line["reason"] for line in lines}
+    assert len(told) == len(lines) == 3
+    assert "was killed" in told["--number=2", False]
+    assert told["--number=3", False] == told["--number=3", True] == "error: three cannot be"
+    (tmp_path / "sweep.yaml").write_text(OWN.format("[1, 9]"))
+    assert start(tmp_path).wait(timeout=300) == 2
+    assert "line 4: nine is refused" in " ".join((tmp_path / "said.txt").read_text().split())
+
+
+OWN = """\
+program: own_runs.py
+method: grid
+parameters:
+  number: {{values: {}}}
+"""
+SCRIPT = """
+import dataclasses
+import os
+import shutil
+import signal
+from pathlib import Path
+
+from metajax import commands
+
+SUITE = "own_runs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    preset: str = "full"
+    number: int = 0
+    data_dir: str | None = None
+    results: str = "results"
+    wandb: str | None = None
+
+
+PRESETS = {"full": Flags()}
+
+
+def check(flags):
+    if flags.number == 9:
+        raise ValueError("nine is refused")
+
+
+def write_tables(folder, runs):
+    (folder / "table.md").write_text(f"{len(runs)} runs")
+    return ""
+
+
+def main():
+    flags = commands.parse(Flags, PRESETS, default="full")
+    home, number = Path(flags.results) / SUITE / "runs", flags.number
+    if number == 3:
+        return commands.fail("three cannot be")
+    if number == 2 and not (home / ".two").exists():
+        (home / ".two").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    record = sorted(Path(os.environ["RECORDS"]).iterdir())[number]
+    shutil.copytree(record, home / record.name)
+    return 0
+"""
