@@ -247,8 +247,8 @@ def _better(
     """The better of the best so far and this run; None while none has the score."""
     if metric is None:
         return None
-    _, result, _, scores = tracking.read_record(run)
-    value = tracking.task_scores(result, scores)[1].get(metric[0])
+    record = tracking.read_record(run)
+    value = tracking.task_scores(record.result, record.scores)[1].get(metric[0])
     if value is None or (best is not None and (value > best[0]) != metric[1]):
         return best
     return value, run.name
