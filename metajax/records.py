@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -200,5 +201,8 @@ def write_record(
         if content:
             np.savez_compressed(partial / file, **content)
     write_json(partial / "result.json", result)
-    if not is_complete(folder):
-        partial.rename(folder)
+    if is_complete(folder):
+        return
+    if folder.exists():  # a record that lost its result: all of it is written again
+        shutil.rmtree(folder)
+    partial.rename(folder)

@@ -174,9 +174,8 @@ def _run(
         options = {"workers": given.workers, "retries": given.retries, **told}
         if program.build is None:
             own = {name: getattr(plan.flags, name) for name in OWN}
-            more = tuple(as_flag(name, v) for name, v in own.items() if v is not None)
-            trials = [(*trial, *more) for trial in tasks]
-            outcomes = sweeps.run_scripts(trials, program.path, folder, **options)
+            options["common"] = [as_flag(name, v) for name, v in own.items() if v is not None]
+            outcomes = sweeps.run_scripts(tasks, program.path, folder, **options)
         else:
             outcomes = sweeps.run_all(tasks, program.build, folder, data_dir=data_dir, **options)
     failed = [outcome for outcome in outcomes if outcome.folder is None]

@@ -103,13 +103,15 @@ def _make_runs(
         return [Outcome(config, None, _reason(error)) for config in job.configs]
 
 
-def _call_script(job: Job, *, script: Path, folder: Path) -> list[Outcome]:
+def _call_script(
+    job: Job, *, script: Path, folder: Path, common: Sequence[str]
+) -> list[Outcome]:
     """Calls an experiment script's main with a trial's arguments, as `wandb agent` would."""
     (arguments,) = job.configs
     said, before = io.StringIO(), list(sys.argv)
     if str(script.parent) not in sys.path:
         sys.path.insert(0, str(script.parent))
-    sys.argv = [str(script), *arguments]
+    sys.argv = [str(script), *arguments, *common]
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
             code = importlib.import_module(script.stem).main()
@@ -171,7 +173,12 @@ def run_all(
 
 
 def run_scripts(
-    trials: Sequence[tuple[str, ...]], script: Path, folder: Path, **options: Any
+    trials: Sequence[tuple[str, ...]],
+    script: Path,
+    folder: Path,
+    *,
+    common: Sequence[str] = (),
+    **options: Any,
 ) -> list[Outcome]:
     """Calls an experiment script once a trial; it skips what is finished itself.
 
@@ -179,9 +186,10 @@ def run_scripts(
       trials: arguments.
       script: its path; its function `main` returns an exit code.
       folder: ``results/<suite>``.
+      common: arguments that follow those of each trial.
       **options: see `run_jobs`.
     """
-    work = partial(_call_script, script=script, folder=folder)
+    work = partial(_call_script, script=script, folder=folder, common=common)
     return run_jobs([[trial] for trial in trials], work, **options)
 
 
