@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import re
 import sys
 import time
@@ -147,6 +148,9 @@ def _submit(console: Console, given: SweepFlags, plan: Plan) -> int:
     same = {n: getattr(given, n) for n in ("workers", "retries", "search_seed", *OWN)}
     command = [sys.executable, str(script), str(given.file.resolve())]
     command += [as_flag(n.replace("_", "-"), v) for n, v in same.items() if v is not None]
+    if given.workers > 1:  # as in the worker processes of a whole sweep: the same bits
+        own = (f"{n}={v}" for n, v in sweeps.ONE_CORE.items() if n not in os.environ)
+        command = ["env", *own, *command]
     shards = [[*command, f"--shard={i + 1}/{slurm.jobs}"] for i in range(slurm.jobs)]
     jobs = [executor.submit(submitit.helpers.CommandFunction(shard)) for shard in shards]
     console.print(f"submitted {', '.join(job.job_id for job in jobs)}; their output: {logs}")
@@ -246,8 +250,7 @@ def _better(
     """The better of the best so far and this run; None while none has the score."""
     if metric is None:
         return None
-    record = tracking.read_record(run)
-    value = tracking.task_scores(record.result, record.scores)[1].get(metric[0])
+    value = tracking.summary_scores(tracking.read_record(run)).get(metric[0])
     if value is None or (best is not None and (value > best[0]) != metric[1]):
         return best
     return value, run.name

@@ -141,9 +141,27 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
                 found |= dict.fromkeys(configs)
         except ValueError as error:
             raise sweep.error(_culprit(trial, str(error)), str(error)) from error
+    if program.build is not None and sweep.metric is not None:
+        _check_metric(sweep, {k for config in found for k in config.shots})
     if not found:
         raise sweep.error("parameters", "none of the learners applies to any of the benchmarks")
     return Plan(program, flags, len(trials), list(found), sweep.metric)
+
+
+def _check_metric(sweep: SweepFile, shots: set[int]) -> None:
+    """Refuses a metric that no summary of a run holds: W&B and the display would show none."""
+    name = sweep.metric[0]
+    if re.fullmatch(r"best/validation/\w+", name):
+        return
+    draws = "|".join(tables.DRAWS)
+    told = re.fullmatch(rf"({draws})/\w+@(\d+)", name)
+    if told is None or int(told[2]) not in shots:
+        sizes = ", ".join(map(str, sorted(shots)))
+        raise sweep.error(
+            "metric", f"no run has {name!r}; name a test score, such as {tables.DRAWS[1]}/auroc@"
+            f"{min(shots, default=8)} (draws {' and '.join(tables.DRAWS)}, shots {sizes}), or what "
+            "is tuned, such as best/validation/accuracy",
+        )  # fmt: skip
 
 
 def together(plan: Plan) -> list[list[sweeps.Task]]:

@@ -91,6 +91,8 @@ def test_shards_split_the_programs_and_keep_them_whole(file):
         ("disease_prediction", "nothere", 1, "no file experiments/nothere.py"),
         ("disease_prediction", "sinusoid", 1, "cannot be swept: it has no ENTRIES"),
         ("goal: maximize", "goal: most", 3, "maximize or minimize"),
+        ("natural/auroc@8", "auroc", 3, "no run has 'auroc'; name a test score, such as balanced/"),
+        ("auroc@8", "auroc@7", 3, "shots 4, 8, 16"),
         ("[0.1, 0.3]", "[]", 7, "values is empty"),
         ("[0.1, 0.3]", "[0.1, 0.1]", 7, "stands there twice"),
         ("[0.1, 0.3]", "[[0.1]]", 7, "[0.1] is not a number"),

@@ -17,19 +17,19 @@ from typing import Any, NamedTuple
 from metajax.tracking.content import (
     RESULT,
     Record,
-    best_validation,
     curves,
     flatten,
     plots,
     read_record,
     settings,
+    summary_scores,
     tags,
     task_scores,
 )
 from metajax.tracking.session import QUIET, agent_id, home_of, mode_of, never_raise, open_run
 
 __all__ = ["MARK", "QUIET", "Record", "Tracker", "curves", "flatten", "mirror", "read_record",
-           "start", "task_scores"]  # fmt: skip
+           "start", "summary_scores", "task_scores"]  # fmt: skip
 MARK = "metajax-mirrored"  # in a copy that is whole; holds the name of the record
 
 
@@ -190,4 +190,4 @@ def _replay(run: Any, record: Record, run_folder: Path) -> None:
             artifact.add_file(str(path), inside, policy="immutable", skip_cache=True)
         run.log_artifact(artifact)
     told = {k: record.result[k] for k in RESULT if k in record.result}
-    run.summary.update({**flatten(told), **means, **best_validation(record.rows)})
+    run.summary.update(flatten(told) | summary_scores(record))

@@ -146,6 +146,11 @@ def task_scores(result: dict, scores: dict[str, np.ndarray]) -> tuple[list[dict]
     return table, {name: float(np.mean(values)) for name, values in means.items()}
 
 
+def summary_scores(record: Record) -> dict[str, float]:
+    """The scores of a run's summary: ``natural/auroc@8``, ``best/validation/accuracy``."""
+    return task_scores(record.result, record.scores)[1] | best_validation(record.rows)
+
+
 def plots(scores: dict[str, np.ndarray], means: Mapping[str, float]) -> dict[str, Table]:
     """Line plots by name: scores over the support size, and observed over predicted risk.
 
