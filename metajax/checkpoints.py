@@ -7,9 +7,13 @@ before it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import logging
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,14 +65,34 @@ def save(manager: ocp.CheckpointManager, step: int, tree: PyTree, meta: dict[str
       step: above every step saved before.
       tree: a pytree of arrays (PRNG keys as `jax.random.key_data`).
       meta: JSON-serialisable, with strings as keys.
+
+    Raises:
+      OSError: if the disk is full; checkpoints that were saved before stay.
     """
     tree = jax.device_get(tree)
     record = meta | {"sha256": _digest(tree, meta)}
     items = ocp.args.Composite(
         state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave(record)
     )
-    manager.save(step, args=items, force=True)
-    manager.wait_until_finished()
+    with _full_disk_is_an_os_error(manager.directory):
+        manager.save(step, args=items, force=True)
+        manager.wait_until_finished()
+
+
+@contextlib.contextmanager
+def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
+    """Orbax raises pages of text for a full disk, and its threads log them before."""
+    log = logging.getLogger("absl")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    except Exception as error:
+        full = os.strerror(errno.ENOSPC)
+        if full in str(error):
+            raise OSError(errno.ENOSPC, full, str(folder)) from None
+        raise
+    finally:
+        log.disabled = before
 
 
 def restore(manager: ocp.CheckpointManager, like: PyTree) -> Checkpoint | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import sys
 import time
@@ -95,6 +96,8 @@ def main(
 
 def fail(message: object) -> int:
     """Prints one message to standard error and returns the exit code of a user's mistake."""
+    if isinstance(message, OSError) and message.errno in (errno.ENOSPC, errno.EDQUOT):
+        message = f"{message}; what is finished stays: make room, then give the same command again"
     sys.stderr.write(f"error: {message}\n")
     return 2
 

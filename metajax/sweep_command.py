@@ -212,8 +212,12 @@ def _display(
         def keep(group: list[sweeps.Task], reason: str, last: bool) -> None:
             line = {"runs": _told(group), "reason": reason, "last": last}
             line["time"] = round(time.time())
-            with (folder / "failures.jsonl").open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            path = folder / "failures.jsonl"
+            try:
+                with path.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+            except OSError as error:  # a full disk: writing does not say where
+                raise OSError(error.errno, error.strerror, str(path)) from error
 
         def on_start(group: list[sweeps.Task]) -> None:
             begun.update(group)

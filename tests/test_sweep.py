@@ -151,6 +151,26 @@ def test_what_is_damaged_is_named_and_the_rest_stays(undisturbed, tmp_path):
     assert len(list(home.iterdir())) == RUNS
 
 
+def test_a_full_disk_is_told_and_with_room_the_same_command_goes_on(undisturbed, tmp_path):
+    disk = tmp_path / "smoke-disease_prediction"
+    disk.mkdir()
+
+    def mount(size, *more):
+        command = ["mount", "-t", "tmpfs", "-o", ",".join((f"size={size}", *more)), "tmpfs"]
+        return subprocess.run([*command, str(disk)], capture_output=True).returncode
+
+    if shutil.which("mount") is None or mount("250k"):
+        pytest.skip("needs the right to mount a file system")
+    try:
+        code, said = start(tmp_path).wait(timeout=600), (tmp_path / "said.txt").read_text()
+        assert code in (1, 2) and "No space left on device" in " ".join(said.split())
+        assert mount("50m", "remount") == 0
+        finish(tmp_path)
+        assert scores(tmp_path) == undisturbed[1]
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
 def test_a_script_that_makes_its_own_runs_is_swept(undisturbed, tmp_path, monkeypatch):
     """One trial a call; what fails is tried again and its reason kept; its own tables come last."""
     monkeypatch.setenv("RECORDS", str(undisturbed[0] / "smoke-disease_prediction" / "runs"))
