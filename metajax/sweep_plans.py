@@ -117,6 +117,7 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
     fixed = [as_flag("preset", one.values[0]) for one in preset]
     base = _parse(program, sweep, "command", [*sweep.extra, *fixed])
     known: dict[tuple[str, str], Any] = {}
+    numbers: dict[tuple[str, type], type] = {}  # parsing takes 35 ms: once a kind
     found: dict[sweeps.Task, None] = {}
     trials = sweep_files.trials(sweep, search_seed)
     first_seed = next((t["seed"] for t in trials if "seed" in t), None)
@@ -127,8 +128,13 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
         for name, value in trial.items():
             flag = as_flag(name, value)
             if (name, flag) not in known:
-                one = _parse(program, sweep, name, [*sweep.extra, *fixed, flag])
-                known[name, flag] = _get(one, name)
+                if kind := numbers.get((name, type(value))):
+                    known[name, flag] = kind(value)
+                else:
+                    one = _parse(program, sweep, name, [*sweep.extra, *fixed, flag])
+                    found_kind = type(known.setdefault((name, flag), _get(one, name)))
+                    if {type(value), found_kind} <= {int, float}:
+                        numbers[name, type(value)] = found_kind
             flags = _set(flags, name, known[name, flag])
         try:
             if program.build is None:
