@@ -194,11 +194,16 @@ def suite_figures(made: Sequence[Grid]) -> dict[str, str]:
     out = {}
     for name, figure in found.items():
         if figure is not None:
-            text = svg(figure, "f", name.replace("_", " "))
-            text = text.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-            text = text.replace(">", f">{ALONE}", 1)
-            out[f"{name}.svg"] = f"{text}\n<!-- matplotlib {matplotlib.__version__} -->\n"
+            out[f"{name}.svg"] = standalone(figure, name.replace("_", " "))
     return out
+
+
+def standalone(figure: Figure, label: str) -> str:
+    """Write a figure as an SVG file, for light and dark; `label` as in `svg`."""
+    text = svg(figure, "f", label)
+    text = text.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    text = text.replace(">", f">{ALONE}", 1)
+    return f"{text}\n<!-- matplotlib {matplotlib.__version__} -->\n"
 
 
 def svg(figure: Figure, name: str, label: str) -> str:

@@ -1,0 +1,96 @@
+"""Fill docs/speed.md from results/speed: the chart, and the table against what was aimed at.
+
+    python scripts/speed.py
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from metajax.tables import figures
+
+ROOT = Path(__file__).parent.parent
+SPEED, PAGE = ROOT / "results" / "speed", ROOT / "docs" / "speed.md"
+# How many times faster than PyTorch's fastest form: set before anything was measured.
+AIMS = {
+    "cpu": {
+        "sinusoid-25": 2.5, "sinusoid-1024": 1.8, "tabular-5-steps": 2, "omniglot-1-step": 2.3,
+        "omniglot-5-steps": 3, "omniglot-max-pool": 1.5, "protonet-5w5s": 1.5,
+    },
+    "gpu": 3,
+}  # fmt: skip
+
+
+def measured(folder: Path) -> pd.DataFrame:
+    """All lines against PyTorch, with the aim of each."""
+    files = sorted(folder.glob("workloads-torch-*.csv"))
+    table = pd.concat([pd.read_csv(file).assign(file=file.name) for file in files])
+    on_cpu = table.file.str.endswith("-cpu.csv")
+    table["aim"] = np.where(on_cpu, table.workload.map(AIMS["cpu"]), AIMS["gpu"])
+    return table.reset_index(drop=True)
+
+
+def chart(table: pd.DataFrame) -> Figure:
+    """Ratios with their quartiles, a panel a device; on a logarithmic axis, for they are ratios."""
+    devices = list(dict.fromkeys(table.device))
+    heights = [(table.device == device).sum() + 1 for device in devices]
+    figure = figures.new_figure(6.2, 0.32 * sum(heights) + 0.5 * len(devices))
+    spec = figure.add_gridspec(len(devices), 1, height_ratios=heights)
+    low, high = min(0.2, table.ratio_low.min()), 1.2 * max(table.ratio_high.max(), table.aim.max())
+    for i, device in enumerate(devices):
+        rows = table[table.device == device][::-1]
+        label = "PyTorch's time / ours" if device == devices[-1] else ""
+        axes = figures.axes_in(figure, spec[i], xlabel=label)
+        y = range(len(rows))
+        reach = [rows.ratio - rows.ratio_low, rows.ratio_high - rows.ratio]
+        axes.barh(y, rows.ratio - 1, left=1, height=0.6, color=figures.COLOURS[0])
+        axes.errorbar(rows.ratio, y, xerr=reach, fmt="none", ecolor=figures.INK, lw=1, capsize=2)
+        axes.plot(rows.aim, y, "|", ms=12, mew=2, color=figures.INK)
+        axes.axvline(1, color=figures.INK, lw=0.8)
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+        ticks = [t for t in (0.25, 0.5, 1, 2, 3, 5, 10) if low <= t <= high]
+        axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        axes.set_xticks([], minor=True)
+        axes.set_yticks(y, rows.workload)
+        axes.set_title(device, color=figures.INK, fontsize=11)
+    return figure
+
+
+def page_table(table: pd.DataFrame) -> str:
+    """The same as a table."""
+    lines = [
+        "| device | workload | ours, ms | PyTorch, ms (form) | ratio [quartiles] | aim | |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for _, row in table.iterrows():
+        reached = "reached" if row.ratio >= row.aim else "not reached"
+        lines.append(
+            f"| {row.device} | `{row.workload}` | {row.ms:.3g} | {row.peer_ms:.3g} "
+            f"(`{row.peer_form}`) | {row.ratio:.2f} [{row.ratio_low:.2f}, {row.ratio_high:.2f}] "
+            f"| {row.aim:g} | {reached} |"
+        )
+    return "\n".join(lines)
+
+
+def filled(page: str, table: pd.DataFrame) -> str:
+    """The page with the table between its marks."""
+    before, rest = page.split("<!-- speed -->\n", 1)
+    after = rest.split("<!-- end -->", 1)[1]
+    return f"{before}<!-- speed -->\n{page_table(table)}\n<!-- end -->{after}"
+
+
+def main() -> int:
+    """Writes the chart and the page."""
+    table = measured(SPEED)
+    label = "speed against PyTorch by workload and device; the table below has the same numbers"
+    (PAGE.parent / "speed.svg").write_text(figures.standalone(chart(table), label))
+    PAGE.write_text(filled(PAGE.read_text(), table))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
