@@ -1,5 +1,6 @@
 """Sweep files: what they say, and that what cannot be run is refused with its line."""
 
+import json
 import re
 import subprocess
 import sys
@@ -172,6 +173,22 @@ def test_every_sweep_file_of_the_project_can_be_run_here_and_by_an_agent(path):
     if path.parent.name == "sweeps":
         for word in ("Hardware", "Duration", "Expected"):
             assert word in head, word
+
+
+@pytest.mark.parametrize("suite", ["disease_prediction", "sample_reweighting"])
+def test_the_sweep_of_a_committed_suite_is_its_committed_runs(suite):
+    found = sweep_plans.check(ROOT / "experiments" / "sweeps" / f"{suite}.yaml")
+    if found.program.build is None:
+        told = [dict(part[2:].split("=") for part in trial) for trial in found.configs]
+        planned = {(one["benchmark"], one["methods"], 0) for one in told}
+    else:
+        planned = {(one.benchmark, one.learner, one.seed) for one in found.configs}
+    records = [
+        json.loads(path.read_text())
+        for path in (ROOT / "results" / suite / "runs").glob("*/config.json")
+    ]
+    assert planned == {(one["benchmark"], one["learner"], one["seed"]) for one in records}
+    assert len(records) == len(planned)
 
 
 def test_the_command_lists_a_sweep_and_refuses_a_wrong_shard(file):

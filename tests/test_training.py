@@ -293,6 +293,28 @@ def test_no_step_touches_the_host_inside_a_call():
     assert touching_the_host(LEARNER._replace(meta_loss=loud))  # such a thing would be seen
 
 
+@pytest.mark.parametrize("fastest", ["scan", "chunk:2", "vmap"])
+def test_the_layout_that_measures_fastest_is_kept(monkeypatch, fastest):
+    spent = {axis: 1.0 if axis == fastest else 2.0 for axis in ("scan", "chunk:2", "vmap")}
+    clock, run = [0.0], training._call
+
+    def call(plan, *arguments):
+        # The first call compiles: what it takes must not count.
+        first = plan.task_axis not in timed
+        timed.append(plan.task_axis)
+        clock[0] += 100.0 if first and plan.task_axis == fastest else spent[plan.task_axis]
+        return run(plan, *arguments)
+
+    timed = []
+    monkeypatch.setattr(training, "_call", call)
+    monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
+    found = training.lay_out(LEARNER, POOL, tasks_per_step=4, task_axis="measure")
+    assert found == fastest and set(timed) == set(spent)
+    timed.clear()
+    close(host(train(task_axis="measure")), reference(), rtol=1e-4, atol=1e-6)
+    assert timed[-2:] == [fastest] * 2  # the training itself
+
+
 @pytest.mark.parametrize(
     "task_axis", ["pmap", "", "vmap:2", "scan:1", "chunk", "chunk:0", "chunk:3", "chunk:-2"]
 )
