@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from worlds import quick_jit
 
-from metajax.nn import BatchNorm, Conv, Conv4, convolve, max_pool
+from metajax.nn import BatchNorm, Conv, Conv4, convolution, convolve, max_pool
 from metajax.nn.product import product
 
 # One case per path: stride and padding on both sides, even and odd sizes, kernels below the stride
@@ -56,6 +56,25 @@ def test_convolution_is_flax_convolution_to_the_second_derivative(shape, kernel,
         assert_equal(*derivatives(ours, theirs, x, params))
         lax_form = Conv(4, kernel, strides, padding, form="lax")
         assert_equal(lax_form.apply(params, x), theirs.apply(params, x))
+
+
+@pytest.mark.parametrize("images", [1, 2, 4, 7])
+def test_convolution_by_blocks_of_images_is_the_same(monkeypatch, images):
+    """A block of two, with and without one left over; of one; and more than all."""
+    shape, kernel, strides, padding = CASES[0]
+    patches = 4 * 4 * 9 * 3 * 8  # bytes of an image's patches
+    monkeypatch.setattr(convolution, "BLOCK", images * patches)
+    with jax.enable_x64(True):
+        x = jnp.asarray(np.random.default_rng(0).normal(size=(9, *shape)))
+        ours, theirs = Conv(4, kernel, strides, padding), nn.Conv(4, kernel, strides, padding)
+        params = theirs.init(jax.random.key(0), x)
+        params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64) + 0.1, params)
+        assert_equal(*derivatives(ours, theirs, x, params))
+        text = str(jax.make_jaxpr(ours.apply)(params, x))
+    # 1 of 9, 2 with one left over, 3 of 9 (even, and more than half of 4), all at once.
+    size = {1: 1, 2: 2, 4: 3, 7: 9}[images]
+    assert ("scan" in text) == (size < 9) and (f"length={9 // size}" in text) == (size < 9)
+    assert (f"f64[{9 % size},7,8,3]" in text) == (9 % size > 0)
 
 
 def test_convolution_at_the_third_derivative_and_task_by_task():
