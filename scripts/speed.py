@@ -1,4 +1,4 @@
-"""Fill docs/speed.md from results/speed: the chart, and the table against what was aimed at.
+"""Fill docs/speed.md from results/speed: the chart, the table against what was aimed at, costs.
 
     python scripts/speed.py
 """
@@ -60,7 +60,12 @@ def chart(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def page_table(table: pd.DataFrame) -> str:
+def short(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
+
+
+def against_torch(table: pd.DataFrame) -> str:
     """The same as a table."""
     lines = [
         "| device | workload | ours, ms | PyTorch, ms (form) | ratio [quartiles] | aim | |",
@@ -69,26 +74,76 @@ def page_table(table: pd.DataFrame) -> str:
     for _, row in table.iterrows():
         reached = "reached" if row.ratio >= row.aim else "not reached"
         lines.append(
-            f"| {row.device} | `{row.workload}` | {row.ms:.3g} | {row.peer_ms:.3g} "
+            f"| {row.device} | `{row.workload}` | {short(row.ms)} | {short(row.peer_ms)} "
             f"(`{row.peer_form}`) | {row.ratio:.2f} [{row.ratio_low:.2f}, {row.ratio_high:.2f}] "
             f"| {row.aim:g} | {reached} |"
         )
     return "\n".join(lines)
 
 
-def filled(page: str, table: pd.DataFrame) -> str:
-    """The page with the table between its marks."""
-    before, rest = page.split("<!-- speed -->\n", 1)
-    after = rest.split("<!-- end -->", 1)[1]
-    return f"{before}<!-- speed -->\n{page_table(table)}\n<!-- end -->{after}"
+def together(folder: Path) -> str:
+    """Seeds in one program: steady state, and from start to end as processes."""
+    lines = [
+        "| device | seeds | outer steps | one after the other, s | together, s | ratio |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for file in sorted(folder.glob("fused-*.csv")):
+        for _, row in pd.read_csv(file).iterrows():
+            lines.append(
+                f"| {row.device} | {row.seeds} | {row.outer_steps} | {short(row.one_by_one_s)} | "
+                f"{short(row.fused_s)} | {row.ratio:.1f} |"
+            )
+    for file in sorted(folder.glob("processes-*.csv")):
+        for _, row in pd.read_csv(file).iterrows():
+            lines.append(
+                f"| {row.device}, processes | {row.seeds} | {row.outer_steps} | "
+                f"{short(row.sixteen_processes_s)} | {short(row.one_process_s)} | {row.ratio:.1f} |"
+            )
+    return "\n".join(lines)
+
+
+def costs(folder: Path) -> str:
+    """Milliseconds and temporary memory over inner steps, kept and computed again; over tasks."""
+    parts = []
+    for file in sorted(folder.glob("curves-*.csv")):
+        frame = pd.read_csv(file)
+        for name, rows in frame.groupby("workload", sort=False):
+            first = rows.duplicated(["tasks", "inner_steps", "remat"])
+            steps = rows[(rows.tasks == rows.tasks.iloc[0]) & ~first]
+            wide = steps.pivot(index="inner_steps", columns="remat", values=["ms", "temp_mb"])
+            parts += [
+                f"\n`{name}`, {rows.tasks.iloc[0]} tasks, {rows.device.iloc[0]}:\n",
+                "| inner steps | kept: ms | MB | again: ms | MB |",
+                "| --- | --- | --- | --- | --- |",
+            ]
+            for n, row in wide.iterrows():
+                cells = (row[c, again] for again in (False, True) for c in ("ms", "temp_mb"))
+                parts.append(f"| {n} | " + " | ".join(map(short, cells)) + " |")
+            over = rows[(rows.inner_steps == 1) & ~rows.remat.astype(bool)].drop_duplicates("tasks")
+            parts += ["\n| tasks | layout | ms | MB |", "| --- | --- | --- | --- |"]
+            for _, row in over.sort_values("tasks").iterrows():
+                cells = (row.tasks, row.task_axis, short(row.ms), short(row.temp_mb))
+                parts.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(parts).strip()
+
+
+def filled(page: str, folder: Path) -> str:
+    """The page with its tables between their marks."""
+    made = {"against": against_torch(measured(folder)), "together": together(folder),
+            "costs": costs(folder)}  # fmt: skip
+    for name, text in made.items():
+        before, rest = page.split(f"<!-- {name} -->\n", 1)
+        after = rest.split("<!-- end -->", 1)[1]
+        page = f"{before}<!-- {name} -->\n{text}\n<!-- end -->{after}"
+    return page
 
 
 def main() -> int:
     """Writes the chart and the page."""
-    table = measured(SPEED)
     label = "speed against PyTorch by workload and device; the table below has the same numbers"
-    (PAGE.parent / "speed.svg").write_text(figures.standalone(chart(table), label))
-    PAGE.write_text(filled(PAGE.read_text(), table))
+    drawn = figures.standalone(chart(measured(SPEED)), label)
+    (PAGE.parent / "speed.svg").write_text(drawn)
+    PAGE.write_text(filled(PAGE.read_text(), SPEED))
     return 0
 
 
