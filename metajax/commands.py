@@ -306,4 +306,5 @@ def write_tables(console: Console, folder: Path, write: Callable = tables.write)
     runs = tables.load_runs(folder)
     console.print(Markdown(write(folder, runs)))
     report.write(folder, runs)
-    console.print(f"written: {folder}/{', '.join(tables.FILES)}, report.html")
+    files = [name for name in (*tables.FILES, "report.html") if (folder / name).exists()]
+    console.print(f"written: {folder}/{', '.join(files)}")
