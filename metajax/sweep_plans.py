@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from metajax import commands, sweep_files, sweeps, tables
 from metajax.config import HOST_BASELINES
+from metajax.metrics import METRICS
 from metajax.suites import Entry
 from metajax.sweep_files import Scalar, SweepFile, suggestion
 
@@ -116,8 +117,7 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
     preset = [one for one in sweep.parameters if one.name == "preset"]
     fixed = [as_flag("preset", one.values[0]) for one in preset]
     base = _parse(program, sweep, "command", [*sweep.extra, *fixed])
-    known: dict[tuple[str, str], Any] = {}
-    numbers: dict[tuple[str, type], type] = {}  # parsing takes 35 ms: once a kind
+    parsed = _values(program, sweep, [*sweep.extra, *fixed])
     found: dict[sweeps.Task, None] = {}
     trials = sweep_files.trials(sweep, search_seed)
     first_seed = next((t["seed"] for t in trials if "seed" in t), None)
@@ -126,16 +126,7 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
         if trial.get("learner") in HOST_BASELINES and "seed" in trial:
             trial = trial | {"seed": first_seed}  # what a seed does not change runs once
         for name, value in trial.items():
-            flag = as_flag(name, value)
-            if (name, flag) not in known:
-                if kind := numbers.get((name, type(value))):
-                    known[name, flag] = kind(value)
-                else:
-                    one = _parse(program, sweep, name, [*sweep.extra, *fixed, flag])
-                    found_kind = type(known.setdefault((name, flag), _get(one, name)))
-                    if {type(value), found_kind} <= {int, float}:
-                        numbers[name, type(value)] = found_kind
-            flags = _set(flags, name, known[name, flag])
+            flags = _set(flags, name, parsed(name, value))
         try:
             if program.build is None:
                 program.check(flags)
@@ -154,14 +145,41 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
     return Plan(program, flags, len(trials), list(found), sweep.metric)
 
 
+def _values(
+    program: Program, sweep: SweepFile, before: list[str]
+) -> Callable[[str, Scalar], Any]:
+    """What the program makes of a parameter's value.
+
+    Parsing takes 35 ms, too long for hundreds of seeds: of a parameter's numbers the first is
+    parsed, and the others become what it became. Ranges are checked with the whole configuration.
+    """
+    known: dict[tuple[str, str], Any] = {}
+    kinds: dict[tuple[str, type], type] = {}
+
+    def parsed(name: str, value: Scalar) -> Any:
+        flag = as_flag(name, value)
+        if (name, flag) in known:
+            return known[name, flag]
+        if kind := kinds.get((name, type(value))):
+            return kind(value)
+        result = known[name, flag] = _get(_parse(program, sweep, name, [*before, flag]), name)
+        if {type(value), type(result)} <= {int, float}:
+            kinds[name, type(value)] = type(result)
+        return result
+
+    return parsed
+
+
 def _check_metric(sweep: SweepFile, shots: set[int]) -> None:
     """Refuses a metric that no summary of a run holds: W&B and the display would show none."""
-    name = sweep.metric[0]
-    if re.fullmatch(r"best/validation/\w+", name):
-        return
-    draws = "|".join(tables.DRAWS)
-    told = re.fullmatch(rf"({draws})/\w+@(\d+)", name)
-    if told is None or int(told[2]) not in shots:
+    name, metrics = sweep.metric[0], {m for names in METRICS.values() for m in names}
+    told = re.fullmatch(rf"(?:{'|'.join(tables.DRAWS)})/(\w+)@(\d+)", name)
+    tuned = re.fullmatch(r"best/validation/(\w+)", name)
+    metric = (told or tuned or [None, ""])[1]
+    if metric not in metrics and (told or tuned):
+        hint = suggestion(metric, sorted(metrics))
+        raise sweep.error("metric", f"there is no metric {metric!r}{hint}")
+    if not tuned and (told is None or int(told[2]) not in shots):
         sizes = ", ".join(map(str, sorted(shots)))
         raise sweep.error(
             "metric", f"no run has {name!r}; name a test score, such as {tables.DRAWS[1]}/auroc@"

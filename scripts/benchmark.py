@@ -258,9 +258,8 @@ def curves(flags: Flags) -> Iterator[dict[str, Any]]:
             row["remat"] = workload.remat
             row |= trainer.compiled()
             trainer.round()
-            row["ms"] = 1e3 * float(np.median([trainer.round() for _ in range(flags.rounds)]))
-            yield shown(row)
-
+            times = quartiles([1e3 * trainer.round() for _ in range(flags.rounds)])
+            yield shown(row | dict(zip(("ms", "ms_low", "ms_high"), times, strict=True)))
 
 
 def _trial(hyper: dict[str, Any]) -> training.Trial:

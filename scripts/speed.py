@@ -102,35 +102,56 @@ def together(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def cost(row: pd.Series) -> tuple[str, str]:
+    """Milliseconds with their quartiles, and megabytes."""
+    low, high = short(row.ms_low), short(row.ms_high)
+    return f"{short(row.ms)} [{low}, {high}]", short(row.temp_mb)
+
+
+def against_naive(folder: Path) -> str:
+    """Our own plain form: what layout, convolutions and calls of many steps bring."""
+    lines = [
+        "| device | workload | ours, ms [quartiles] | plain form, ms | of the peak | compile, s |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for file in sorted(folder.glob("workloads-[!t]*.csv")):
+        for _, row in pd.read_csv(file).iterrows():
+            lines.append(
+                f"| {row.device} | `{row.workload}` | {cost(row)[0]} | {short(row.naive_ms)} | "
+                f"{row.share:.0%} | {row.compile_s:.1f} |"
+            )
+    return "\n".join(lines)
+
+
 def costs(folder: Path) -> str:
     """Milliseconds and temporary memory over inner steps, kept and computed again; over tasks."""
     parts = []
     for file in sorted(folder.glob("curves-*.csv")):
         frame = pd.read_csv(file)
         for name, rows in frame.groupby("workload", sort=False):
-            first = rows.duplicated(["tasks", "inner_steps", "remat"])
-            steps = rows[(rows.tasks == rows.tasks.iloc[0]) & ~first]
-            wide = steps.pivot(index="inner_steps", columns="remat", values=["ms", "temp_mb"])
+            steps = rows[rows.tasks == rows.tasks.iloc[0]].drop_duplicates(["inner_steps", "remat"])
             parts += [
                 f"\n`{name}`, {rows.tasks.iloc[0]} tasks, {rows.device.iloc[0]}:\n",
                 "| inner steps | kept: ms | MB | again: ms | MB |",
                 "| --- | --- | --- | --- | --- |",
             ]
-            for n, row in wide.iterrows():
-                cells = (row[c, again] for again in (False, True) for c in ("ms", "temp_mb"))
-                parts.append(f"| {n} | " + " | ".join(map(short, cells)) + " |")
+            for n, pair in steps.groupby("inner_steps"):
+                both = pair.sort_values("remat").iterrows()
+                cells = [cell for _, row in both for cell in cost(row)]
+                parts.append(f"| {n} | {' | '.join(cells)} |")
             over = rows[(rows.inner_steps == 1) & ~rows.remat.astype(bool)].drop_duplicates("tasks")
             parts += ["\n| tasks | layout | ms | MB |", "| --- | --- | --- | --- |"]
             for _, row in over.sort_values("tasks").iterrows():
-                cells = (row.tasks, row.task_axis, short(row.ms), short(row.temp_mb))
-                parts.append(f"| {' | '.join(map(str, cells))} |")
+                parts.append(f"| {row.tasks} | {row.task_axis} | {' | '.join(cost(row))} |")
     return "\n".join(parts).strip()
 
 
 def filled(page: str, folder: Path) -> str:
     """The page with its tables between their marks."""
-    made = {"against": against_torch(measured(folder)), "together": together(folder),
-            "costs": costs(folder)}  # fmt: skip
+    made = {
+        "against": against_torch(measured(folder)), "naive": against_naive(folder),
+        "together": together(folder), "costs": costs(folder),
+    }  # fmt: skip
     for name, text in made.items():
         before, rest = page.split(f"<!-- {name} -->\n", 1)
         after = rest.split("<!-- end -->", 1)[1]

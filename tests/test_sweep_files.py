@@ -56,6 +56,21 @@ def test_a_grid_is_crossed_deduplicated_and_stripped_of_what_does_not_apply(file
     assert sorted(len(group) for group in sweeps.programs(found.configs)) == [1, 2, 4]
 
 
+def test_numbers_become_what_the_first_of_their_kind_became(file, monkeypatch):
+    calls, parse = [], sweep_plans._parse
+    monkeypatch.setattr(
+        sweep_plans, "_parse", lambda *given: calls.append(given[2]) or parse(*given)
+    )
+    found = plan(file(FILE, "[0.1, 0.3]", "[1, 0.3, 0.5, 2]"))
+    rates = {one.inner.lr for one in found.configs if one.learner == "maml"}
+    assert rates == {1.0, 0.3, 0.5, 2.0} and all(type(rate) is float for rate in rates)
+    assert calls.count("inner.lr") == 2 and calls.count("seed") == 1
+    with pytest.raises(ValueError, match=r"line 8: .*0\.5"):  # no int is made of a float
+        plan(file(FILE, "[0, 1]", "[0, 0.5]"))
+    with pytest.raises(ValueError, match="line 7: .*--inner.lr must be above 0"):
+        plan(file(FILE, "[0.1, 0.3]", "[0.1, -0.3]"))
+
+
 def test_a_trial_is_the_run_of_the_command_that_an_agent_would_start(file):
     found = plan(file())
     module = sys.modules["disease_prediction"]
@@ -94,6 +109,8 @@ def test_shards_split_the_programs_and_keep_them_whole(file):
         ("goal: maximize", "goal: most", 3, "maximize or minimize"),
         ("natural/auroc@8", "auroc", 3, "no run has 'auroc'; name a test score, such as balanced/"),
         ("auroc@8", "auroc@7", 3, "shots 4, 8, 16"),
+        ("auroc@8", "aurok@8", 3, "no metric 'aurok'; did you mean au"),
+        ("natural/auroc@8", "best/validation/accurcy", 3, "did you mean accuracy"),
         ("[0.1, 0.3]", "[]", 7, "values is empty"),
         ("[0.1, 0.3]", "[0.1, 0.1]", 7, "stands there twice"),
         ("[0.1, 0.3]", "[[0.1]]", 7, "[0.1] is not a number"),
