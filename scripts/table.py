@@ -14,7 +14,7 @@ EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 def writer(suite: str) -> Callable:
     """What writes a suite's tables: its script's own `write_tables`, or that of all suites."""
     path = EXPERIMENTS / f"{suite.removeprefix('smoke-')}.py"
-    if "def write_tables(" not in (path.read_text() if path.exists() else ""):
+    if "write_tables" not in (path.read_text() if path.exists() else ""):
         return tables.write
     spec = importlib.util.spec_from_file_location(suite, path)
     script = sys.modules[suite] = importlib.util.module_from_spec(spec)

@@ -12,6 +12,10 @@ from tiny import modified
 from metajax import tables
 from metajax.config import Encoder
 from metajax.datasets import Card, Counts, Family
+from metajax.sample_reweighting import pages, training
+from metajax.sample_reweighting.draws import choose_rows, make_draws, parts
+from metajax.sample_reweighting.runs import weights_told
+from metajax.sample_reweighting.settings import DATA, Data, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,21 +37,26 @@ def toy(rows=800, seed=0):
 
 @pytest.fixture
 def suite(monkeypatch):
-    """The script with one small data set in place of its own."""
+    """The script with two small settings in place of its own."""
     monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     script = importlib.import_module("sample_reweighting")
     monkeypatch.setitem(sys.modules, "sample_reweighting", script)
-    data = script.Data(120, 100, (0.9,), 2, 40, Encoder((8,), skip=False))
-    settings = (script.Setting("toy", "flip", 0.4), script.Setting("toy", "imbalance", 0.9))
-    family = toy()
-    monkeypatch.setattr(script, "DATA", {"toy": data})
-    monkeypatch.setattr(script, "SETTINGS", settings)
-    monkeypatch.setattr(script, "RATES", (0.01, 0.1))
-    monkeypatch.setattr(script, "load", lambda name, data_dir: family)
+    settings = (Setting("toy", "flip", 0.4), Setting("toy", "imbalance", 0.9))
+    for module in (script, pages):
+        monkeypatch.setattr(module, "SETTINGS", settings)
+    monkeypatch.setattr(script, "load", lambda name, data_dir: toy())
     monkeypatch.setattr(script, "PRESETS", {"full": script.Flags(), "smoke": script.Flags()})
     monkeypatch.setattr(script.sweeps, "keep_compiled", lambda: None)
-    script.programs.cache_clear()
     return script
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A small data set, and two step sizes to choose from."""
+    data = Data(120, 100, (0.9,), 2, 40, Encoder((8,), skip=False))
+    monkeypatch.setitem(DATA, "toy", data)
+    monkeypatch.setattr(training, "RATES", (0.01, 0.1))
+    training.programs.cache_clear()
 
 
 def command(suite, monkeypatch, *arguments):
@@ -58,31 +67,31 @@ def command(suite, monkeypatch, *arguments):
 # Draws ----------------------------------------------------------------------------------------
 
 
-def test_patients_are_dealt_out_once_and_by_class(suite):
+def test_patients_are_dealt_out_once_and_by_class():
     family = toy()
-    side = suite.parts(family)
+    side = parts(family)
     for label in (0, 1):
         assert np.bincount(side[family.y == label]).tolist() == [200, 40, 160]
-    np.testing.assert_array_equal(side, suite.parts(family))
+    np.testing.assert_array_equal(side, parts(family))
 
 
-def test_published_parts_are_kept_but_for_rows_that_are_in_two(suite):
+def test_published_parts_are_kept_but_for_rows_that_are_in_two():
     part = np.array([0, 0, 0, 1, 1, 2, 2], np.int8)
     group = np.array([0, 1, 2, 3, 1, 4, 2], np.int32)
     family = toy(7)._replace(part=part, group=group)
-    np.testing.assert_array_equal(suite.parts(family), [0, -1, -1, 1, 1, 2, 2])
+    np.testing.assert_array_equal(parts(family), [0, -1, -1, 1, 1, 2, 2])
 
 
-def test_names_of_settings(suite):
-    names = [suite.Setting("a", "imbalance", share).name[-4:] for share in (0.9, 0.95, 0.995)]
+def test_names_of_settings():
+    names = [Setting("a", "imbalance", share).name[-4:] for share in (0.9, 0.95, 0.995)]
     assert names == ["ce90", "ce95", "e995"]
-    assert suite.Setting("a", "flip", 0.2).name == "a_flip20"
+    assert Setting("a", "flip", 0.2).name == "a_flip20"
 
 
-def test_flips_are_made_at_their_rate_and_spare_the_right_rows(suite):
-    family, setting = toy(), suite.Setting("toy", "flip", 0.4)
+def test_flips_are_made_at_their_rate_and_spare_the_right_rows():
+    family, setting = toy(), Setting("toy", "flip", 0.4)
     numbers = range(20)
-    some, more = (suite.make_draws(setting, family, right, numbers, 2) for right in (10, 50))
+    some, more = (make_draws(setting, family, right, numbers, 2) for right in (10, 50))
     support, query = some.episode
     present = support.mask[..., 0] > 0
     assert (present.sum(1) == 130).all() and (support.info["row"][~present] == -1).all()
@@ -100,16 +109,16 @@ def test_flips_are_made_at_their_rate_and_spare_the_right_rows(suite):
     for rows, asked in zip(support.info["row"], query.info["row"], strict=True):
         assert len(set(rows[rows >= 0].tolist())) == 130
         assert not set(rows.tolist()) & set(asked.tolist())
-    ideal = suite.make_draws(setting, family, 10, numbers, 2, ideal=True)
+    ideal = make_draws(setting, family, 10, numbers, 2, ideal=True)
     np.testing.assert_array_equal(ideal.episode.support.info["row"], support.info["row"])
     mask = ideal.episode.support.mask[..., 1]
     np.testing.assert_array_equal(ideal.episode.support.y[..., 1], ideal.truth * mask)
 
 
-def test_the_rare_class_is_as_rare_as_said(suite):
-    family, setting = toy(), suite.Setting("toy", "imbalance", 0.9)
+def test_the_rare_class_is_as_rare_as_said():
+    family, setting = toy(), Setting("toy", "imbalance", 0.9)
     for ideal, rare in ((False, 10), (True, 50)):
-        draws = suite.make_draws(setting, family, 10, range(3), 2, ideal=ideal)
+        draws = make_draws(setting, family, 10, range(3), 2, ideal=ideal)
         support = draws.episode.support
         labels, mask = support.y[..., 1], support.mask[..., 1]
         np.testing.assert_array_equal(mask.sum(1), 110)
@@ -118,14 +127,14 @@ def test_the_rare_class_is_as_rare_as_said(suite):
         np.testing.assert_array_equal(labels, draws.truth * mask)
 
 
-def test_too_few_rows_are_refused(suite):
+def test_too_few_rows_are_refused():
     with pytest.raises(ValueError, match="toy_imbalance90: 70 training rows for 100"):
-        suite.choose_rows(suite.Setting("toy", "imbalance", 0.9), np.arange(130) % 2, 0, 100)
+        choose_rows(Setting("toy", "imbalance", 0.9), np.arange(130) % 2, 0, 100)
 
 
-def test_scales_come_from_the_rows_of_the_support(suite):
-    family, setting = toy(), suite.Setting("toy", "flip", 0.4)
-    support, query = suite.make_draws(setting, family, 10, [0], 2).episode
+def test_scales_come_from_the_rows_of_the_support():
+    family, setting = toy(), Setting("toy", "flip", 0.4)
+    support, query = make_draws(setting, family, 10, [0], 2).episode
     rows = support.info["row"][0]
     x = family.x[rows[rows >= 0]].astype(np.float64)
     z = (family.x[query.info["row"][0]] - np.nanmean(x, 0)) / np.nanstd(x, 0)
@@ -135,41 +144,41 @@ def test_scales_come_from_the_rows_of_the_support(suite):
 # What is told of weights ----------------------------------------------------------------------
 
 
-def test_what_is_told_of_weights(suite):
-    setting = suite.Setting("toy", "flip", 0.4)
-    draws = suite.make_draws(setting, toy(), 10, range(2), 2)
+def test_what_is_told_of_weights():
+    setting = Setting("toy", "flip", 0.4)
+    draws = make_draws(setting, toy(), 10, range(2), 2)
     wrong = draws.episode.support.y[..., 1] != draws.truth
-    told = suite.weights_told(setting, np.where(wrong, 0.5, 2.0), draws)
+    told = weights_told(setting, np.where(wrong, 0.5, 2.0), draws)
     np.testing.assert_array_equal(told["weight_right"], 2)
     np.testing.assert_array_equal(told["weight_wrong"], 0.5)
     np.testing.assert_array_equal(told["weight_auroc"], 1)
     counts = told["weight_counts"]
     assert counts.sum() == 240 and counts[1].sum() == wrong[:, 50:].sum()
     assert counts[0, 20] == counts[0].sum() and counts[1, 5] == counts[1].sum()
-    same = suite.weights_told(setting, np.full(wrong.shape, 9.0), draws)
+    same = weights_told(setting, np.full(wrong.shape, 9.0), draws)
     np.testing.assert_array_equal(same["weight_auroc"], 0.5)
     assert same["weight_counts"][:, -1].sum() == 240  # above the last edge
-    setting = suite.Setting("toy", "imbalance", 0.9)
-    draws = suite.make_draws(setting, toy(), 10, range(2), 2)
-    told = suite.weights_told(setting, 1 + 2.0 * draws.truth, draws)
+    setting = Setting("toy", "imbalance", 0.9)
+    draws = make_draws(setting, toy(), 10, range(2), 2)
+    told = weights_told(setting, 1 + 2.0 * draws.truth, draws)
     assert (told["weight_rare"] == 3).all() and (told["weight_common"] == 1).all()
 
 
 # Runs -----------------------------------------------------------------------------------------
 
 
-def test_the_step_size_is_chosen_without_test_rows(suite, tmp_path):
-    setting, family = suite.Setting("toy", "flip", 0.4), toy()
-    x = np.where((suite.parts(family) == 2)[:, None], 7, family.x)
+def test_the_step_size_is_chosen_without_test_rows(tmp_path):
+    setting, family = Setting("toy", "flip", 0.4), toy()
+    x = np.where((parts(family) == 2)[:, None], 7, family.x)
     for name, one in (("a", family), ("b", family._replace(x=x))):
         (tmp_path / name).mkdir()
-        suite.best_rate("uniform", setting, one, 5, tmp_path / name)
+        training.best_rate("uniform", setting, one, 5, tmp_path / name)
     files = [(tmp_path / name / "validation.csv").read_text() for name in "ab"]
     assert files[0] == files[1]
     frame = pd.read_csv(tmp_path / "a/validation.csv")
     frame["auroc"] = [0.2, 0.9]
     frame.to_csv(tmp_path / "a/validation.csv", index=False)
-    assert suite.best_rate("uniform", setting, family, 5, tmp_path / "a") == 0.1  # looked up
+    assert training.best_rate("uniform", setting, family, 5, tmp_path / "a") == 0.1  # looked up
 
 
 def test_the_suite_from_flags_to_tables(suite, monkeypatch, tmp_path, capsys):
@@ -197,15 +206,15 @@ def test_the_suite_from_flags_to_tables(suite, monkeypatch, tmp_path, capsys):
     assert command(suite, monkeypatch, *flags) == 0
     assert modified(folder / "runs") == before
     assert "finished before" in capsys.readouterr().out
-    assert suite.write_tables(folder, tables.load_runs(folder)) == page
+    assert pages.write_tables(folder, tables.load_runs(folder)) == page
 
     # Differences are signed so that more is better.
     frame = tables.long_table(runs, by_task=False)
     numbers = frame.set_index(["metric", "benchmark", "shots", "learner"])["mean"].sort_index()
-    where = (suite.SETTINGS[0], 20)
+    where = (pages.SETTINGS[0], 20)
     for metric, sign in (("auroc", 1), ("brier", -1)):
         scores = numbers[metric, "toy_flip40", 20]
-        row = suite.against(runs, metric, {where: scores})["reweight", "uniform", where]
+        row = pages.against(runs, metric, {where: scores})["reweight", "uniform", where]
         assert row["mean"] == pytest.approx(sign * (scores.reweight - scores.uniform))
         assert row.low < row["mean"] < row.high
 

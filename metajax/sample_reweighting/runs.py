@@ -1,0 +1,155 @@
+"""The record of a method on a setting: scores, their bootstrap, and what its weights say."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import zlib
+from pathlib import Path
+
+import jax
+import numpy as np
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from metajax import metrics, records
+from metajax.config import Evaluate, Inner, RunConfig, Train
+from metajax.datasets import Family
+from metajax.evaluation import Predictions, score
+from metajax.sample_reweighting.draws import Draws, make_draws
+from metajax.sample_reweighting.settings import (
+    BOOT,
+    DATA,
+    HOST,
+    PLAIN,
+    RIGHT,
+    SHOWN,
+    SPEC,
+    SUITE,
+    Setting,
+)
+from metajax.sample_reweighting.training import best_rate, inner_of, predictions, train_all
+from metajax.statistics import patient_replicates
+
+KEPT = (*SHOWN, "log_loss", "prevalence", "nonfinite")
+EDGES = np.linspace(0, 4, 41, dtype=np.float32)  # of weights; the last bin has all above
+
+
+def weights_told(setting: Setting, weights: np.ndarray, draws: Draws) -> dict[str, np.ndarray]:
+    """What the weights of the damaged rows say, one number a draw; see `write_tables`."""
+    data = DATA[setting.data]
+    rows = data.flipped if setting.damage == "flip" else data.imbalanced
+    damaged = slice(max(RIGHT), max(RIGHT) + rows)
+    own, truth = weights[:, damaged], draws.truth[:, damaged]
+    odd = truth == 1
+    names = ("weight_common", "weight_rare")
+    if setting.damage == "flip":
+        odd = draws.episode.support.y[:, damaged, 1] != truth
+        names = ("weight_right", "weight_wrong")
+    told = {
+        name: np.array([w[s].mean() for w, s in zip(own, side, strict=True)], np.float32)
+        for name, side in zip(names, (~odd, odd), strict=True)
+    }
+    if setting.damage == "flip":
+        told["weight_auroc"] = np.array(
+            [roc_auc_score(~s, w) for w, s in zip(own, odd, strict=True)], np.float32
+        )
+        told["weight_counts"] = np.stack(
+            [np.histogram(np.minimum(own[s], EDGES[-1]), EDGES)[0] for s in (~odd, odd)]
+        ).astype(np.float32)
+    return told
+
+
+def run(
+    method: str, setting: Setting, family: Family, draws: int, steps: int, folder: Path
+) -> tuple[Path, bool]:
+    """Trains and tests one method on one setting: its record, and whether it is a new one."""
+    data, numbers = DATA[setting.data], range(draws)
+    rate = None if method == HOST else best_rate(method, setting, family, steps, folder)
+    inner = Inner() if method == HOST else inner_of(method, setting, steps, rate)
+    config = RunConfig(
+        SUITE, setting.name, method, 0, setting.right, inner, Train(steps=0), data.encoder,
+        Evaluate(draws),
+    )  # fmt: skip
+    name = records.run_id(config, (family.card,))
+    place = folder / "runs" / name
+    if records.is_complete(place):
+        return place, False
+    started = time.perf_counter()
+    columns: dict[str, list[np.ndarray]] = {}
+    boot, bins = [], []
+    for right in setting.right:
+        made = make_draws(setting, family, right, numbers, 2, ideal=method == "ideal")
+        outputs, weights = train_all(method, setting, made, numbers, steps, rate)
+        guess = predictions(outputs, made.episode.query)
+        scores = {name: values for name, values in score(SPEC, guess).items() if name in KEPT}
+        units = {
+            "shots": np.full(draws, right, np.int32), "draw": np.zeros(draws, np.int8),
+            "episode": np.arange(draws, dtype=np.int32), "task": guess.task,
+            "cluster": guess.cluster,
+        }  # fmt: skip
+        weighs = method not in (*PLAIN, HOST)
+        told = weights_told(setting, weights, made) if weighs else {}
+        for key, values in (units | scores | told).items():
+            columns.setdefault(key, []).append(values)
+        boot += deviations(setting, guess, scores, family)
+        bins.append(calibration(guess))
+    arrays = {
+        key: sum(parts) if key == "weight_counts" else np.concatenate(parts)
+        for key, parts in columns.items()
+    }
+    if "weight_counts" in arrays:
+        arrays["weight_edges"] = EDGES
+    arrays |= {
+        "boot": np.stack(boot)[:, None].astype(np.float16),
+        "boot_shots": np.repeat(setting.right, len(BOOT)),
+        "boot_draw": np.zeros(len(boot), np.int8), "boot_metric": np.resize(BOOT, len(boot)),
+        "boot_task": np.zeros(1, np.int32),
+        "calibration": np.stack([bins, np.zeros_like(bins)], 1).astype(np.float32),
+        "calibration_shots": np.asarray(setting.right, np.int32),
+    }  # fmt: skip
+    seconds = round(time.perf_counter() - started, 2)
+    result = {
+        "status": "complete", "protocol": "disjoint", "tasks": [setting.data], "clusters": [0],
+        "interval": "patients", "seconds": {"total": seconds},
+        "hyper": {k: v for k, v in dataclasses.asdict(inner).items() if v is not None},
+        "episodes_digest": f"{zlib.crc32(guess.row.tobytes()):08x}",
+    }  # fmt: skip
+    records.write_record(
+        folder / "runs" / f".tmp-{name}", place, config=config,
+        environment=records.environment((family.card,)), history=[],
+        result=result | records.usage(seconds), arrays=arrays,
+    )  # fmt: skip
+    return place, True
+
+
+@jax.jit
+def influences(outputs: jax.Array, y: jax.Array, mask: jax.Array) -> dict[str, jax.Array]:
+    """The influence of every query row on the scores of its draw, each (E, Q)."""
+    return jax.vmap(lambda *rows: metrics.influence(SPEC, *rows, BOOT))(outputs, y, mask)
+
+
+def deviations(setting: Setting, guess: Predictions, scores, family: Family) -> list[np.ndarray]:
+    """Bootstrap deviations (400,) of the mean over draws, of every metric of `BOOT`.
+
+    Test patients and draws are resampled, equally for all methods.
+    """
+    influence = influences(guess.outputs, guess.y, guess.mask)
+    rows = guess.row[0]
+    place = np.broadcast_to(np.arange(len(rows)), guess.row.shape)
+    seed = zlib.crc32(setting.name.encode())
+    return [
+        patient_replicates(
+            scores[name], np.asarray(influence[name]), place, family.groups[rows],
+            np.random.default_rng(seed),
+        )
+        for name in BOOT
+    ]  # fmt: skip
+
+
+def calibration(guess: Predictions) -> np.ndarray:
+    """Sums of (probability, label, rows) by tenths of the probability (10, 3)."""
+    margin = guess.outputs[..., 1] - guess.outputs[..., 0]
+    labels = guess.y[..., 1].ravel()
+    probability = expit(margin).ravel()
+    return np.asarray(metrics.calibration_bins(probability, labels, np.ones_like(labels)))
