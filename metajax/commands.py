@@ -232,8 +232,8 @@ def run_suite(suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Bu
 
 
 def folder_of(flags: Any, suite: str) -> Path:
-    """``results/<suite>``; of other presets ``results/smoke-<suite>``, ``results/quickstart``."""
-    names = {"full": suite, "smoke": f"smoke-{suite}"}
+    """``results/<suite>``; ``smoke-<suite>``, ``<suite>_large``, else named after the preset."""
+    names = {"full": suite, "smoke": f"smoke-{suite}", "large": f"{suite}_large"}
     return Path(flags.results) / names.get(flags.preset, flags.preset)
 
 

@@ -1,5 +1,6 @@
 """How a prior-fitted network is compared on real tables, and what the prior is compared by."""
 
+import dataclasses
 import importlib
 import sys
 from pathlib import Path
@@ -146,3 +147,52 @@ def test_statistics_of_a_table_by_hand(monkeypatch):
     np.testing.assert_allclose(found["binary columns"], 1 / 3)
     np.testing.assert_allclose(found["missing cells"], 0.1 / 3)
     assert 0.7 < found["AUROC of LR C = .01 on 64 rows"] < 0.8
+
+
+def test_a_network_is_read_back_from_its_file_and_another_size_refused(monkeypatch, tmp_path):
+    import jax
+
+    from metajax.datasets.files import DataError
+
+    script = module(monkeypatch, "prior_fitted", "experiments")
+    _, held_out = script.sources(script.SMOKE)
+
+    def params(width, seed):
+        learner = script.network(dataclasses.replace(script.SMOKE, width=width), held_out.spec)
+        return script.init_state(
+            learner, held_out, script.optimizer(script.SMOKE), jax.random.key(seed)
+        ).params
+
+    saved, path = params(8, 0), tmp_path / "network.npz"
+    script.save_network(path, saved)
+    assert [one.name for one in tmp_path.iterdir()] == ["network.npz"]
+    found = script.load_network(path, params(8, 1))
+    assert jax.tree.structure(found) == jax.tree.structure(saved)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(saved), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match=r"another size: .* by the flags"):
+        script.load_network(path, params(16, 0))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="cannot read"):
+        script.load_network(path, saved)
+
+
+def test_the_committed_network_fits_its_preset(monkeypatch):
+    """A clean clone can evaluate it, and it knows more than an untrained one."""
+    import jax
+
+    script = module(monkeypatch, "prior_fitted", "experiments")
+    folder = ROOT / "results" / "prior_fitted_large"
+    _, held_out = script.sources(script.LARGE)
+    learner = script.network(script.LARGE, held_out.spec)
+    optimizer, key = script.optimizer(script.LARGE), jax.random.key(0)
+    like = script.init_state(learner, held_out, optimizer, key).params
+    params = script.load_network(folder / "network.npz", like)
+    curve = pd.read_csv(folder / "curve.csv")
+    assert curve.step.iloc[-1] == script.LARGE.steps
+    # The held-out diseases of the curve, on another device than it was made on.
+    scores = script.evaluate(
+        learner, params, held_out, jax.random.key(2017), tasks=script.HELD_OUT, batch=32
+    )
+    for name in ("log_loss", "auroc"):
+        np.testing.assert_allclose(np.nanmean(scores[name]), curve[name].iloc[-1], atol=2e-3)
