@@ -212,7 +212,7 @@ def test_committed_tables_regenerate_byte_for_byte(suite, tmp_path):
         assert (copy / name).read_bytes() == old, f"{name}: run scripts/table.py {suite}"
 
 
-@pytest.mark.parametrize("suite", ["sinusoid", "sample_reweighting"])
+@pytest.mark.parametrize("suite", ["sinusoid", "sample_reweighting", "omniglot", "fsmol"])
 def test_tables_of_scripts_with_their_own_regenerate_byte_for_byte(suite, tmp_path):
     folder = ROOT / "results" / suite
     shutil.copytree(folder, tmp_path / suite, ignore=shutil.ignore_patterns("table.*"))
