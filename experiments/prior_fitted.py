@@ -13,7 +13,7 @@ rate. Every 200 steps come a score on 128 diseases that are never trained on, an
 interrupted command goes on from there, with the same bits. Writes curve.csv and network.npz to
 results/<suite>. Step 0 of the curve is the untrained network, a linear vote of the columns.
 `evaluate` compares network.npz with other models on real tables (`real_tables.py`) and writes
-tables.csv, summary.csv and table.md there.
+tables.csv, summary.csv and table.md there; `tabulate` makes the last two from the first.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ class Flags:
 
     preset: Literal["smoke", "full", "large"] = "full"
     """smoke: a tiny network, few steps; full: 25 minutes on two cores; large: for a GPU."""
-    mode: Literal["train", "evaluate"] = "train"
-    """train; or evaluate network.npz on real tables, against other models."""
+    mode: Literal["train", "evaluate", "tabulate"] = "train"
+    """train; or evaluate network.npz on real tables, against other models; or only tabulate anew
+    what was evaluated."""
     steps: int = 1600
     """Outer steps, above 0; the rate of learning falls over all of them."""
     minutes: float = 28.0
@@ -258,8 +259,13 @@ def test(flags: Flags, folder: Path, console: Console) -> None:
     console.print(Markdown(page))
 
 
+def tabulate(flags: Flags, folder: Path, console: Console) -> None:
+    """Tabulates the scores of the last evaluation."""
+    console.print(Markdown(real_tables.tabulate(folder)))
+
+
 def main() -> int:
-    """Trains, or goes on training; or evaluates."""
+    """Trains, or goes on training; or evaluates; or tabulates."""
     flags = commands.parse(Flags, PRESETS, default="full")
     counts = (flags.steps, flags.tasks_per_step, flags.steps_per_call, flags.score_every)
     if min(counts) >= 1 and flags.score_every % flags.steps_per_call:
@@ -272,7 +278,7 @@ def main() -> int:
     folder = commands.folder_of(flags, SUITE)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        (run if flags.mode == "train" else test)(flags, folder, Console())
+        {"train": run, "evaluate": test, "tabulate": tabulate}[flags.mode](flags, folder, Console())
     except (ValueError, OSError) as error:
         return commands.fail(error)
     return 0

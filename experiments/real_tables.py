@@ -28,6 +28,7 @@ from metajax.statistics import (
     cluster_bootstrap,
     cluster_means,
     holm,
+    nemenyi_difference,
     paired_wilcoxon,
 )
 from metajax.tasks import features_by_support
@@ -53,6 +54,7 @@ SEEN_COHORTS, UNSEEN_TABLES = ("pbc", "ncctg_lung"), ("arrhythmia", "lung_cancer
 
 
 OURS = ("pfn", "pfn_lr")
+CSV = {"index": False, "float_format": "%.6g", "lineterminator": "\n"}
 SEEN = {
     True: "Tables that the prior was designed on",
     False: "Tables that the prior's design has not seen",
@@ -301,12 +303,17 @@ def markdown(found: pd.DataFrame, repeats: int) -> str:
             ranks = [f"{one['rank'][0]:.2f}" if 0 in one.index else "-"]
             body.append([method, *(f"{one.auroc[k]:.4f}" for k in sizes), *ranks])
         out += _grid(head, body)
-        counts = part[part.method == "pfn"].set_index("k").tables
+        one = part[part.method == "pfn"].set_index("k")
+        counts = one.tables
         out += ["", "Tables: " + ", ".join(f"{counts[k]} at k = {k}" for k in sizes) + "."]
         if 0 not in counts.index:
             continue
+        apart = nemenyi_difference(len(METHODS), int(one.diseases[0]))
+        out[-1] += (
+            f" Critical difference of the ranks, Nemenyi's at 5 %, a block a disease: {apart:.2f}."
+        )
         mean = part[part.k == 0].set_index("method")
-        out += ["", f"Mean over k, {counts[0]} tables of {mean.diseases.iloc[0]} diseases:", ""]
+        out += ["", f"Mean over k, {counts[0]} tables of {one.diseases[0]} diseases:", ""]
         head = ["minus", *(text for ours in OURS for text in (ours, "tables won", "p"))]
         body = []
         for method in METHODS:
@@ -339,14 +346,19 @@ def compare(predict: Predict, found: Iterator[Table], folder: Path, shots, repea
       told: called with a line for every table.
     """
     records = []
-    options = {"index": False, "float_format": "%.6g", "lineterminator": "\n"}
     for table in found:
         records += (new := measure(predict, table, shots, repeats))
-        pd.DataFrame(records).to_csv(folder / "tables.csv", **options)
+        pd.DataFrame(records).to_csv(folder / "tables.csv", **CSV)
         scores = {r["method"]: r["auroc"] for r in new if r["shots"] == shots[-1]}
         told(f"{table.name}: " + ", ".join(f"{m} {v:.3f}" for m, v in scores.items()))
-    found = summary(pd.DataFrame(records))
-    found.to_csv(folder / "summary.csv", **options)
-    page = markdown(found, repeats)
+    return tabulate(folder)
+
+
+def tabulate(folder: Path) -> str:
+    """Writes summary.csv and table.md from the tables.csv of a folder; returns the page."""
+    records = pd.read_csv(folder / "tables.csv")
+    found = summary(records)
+    found.to_csv(folder / "summary.csv", **CSV)
+    page = markdown(found, records.repeats.max())
     (folder / "table.md").write_text(page)
     return page
