@@ -1,6 +1,6 @@
 """Do the kernel learners learn? Mixture kernel and DKT on FS-Mol's fingerprints, beside the papers.
 
-    python experiments/fsmol.py --data-dir=DIR           about 40 minutes on one core
+    python experiments/fsmol.py --data-dir=DIR           about 20 minutes on one core
     python experiments/fsmol.py --preset=smoke           a minute, its own folder
 
 A check, short of a reproduction: the published methods read graphs and descriptors and train on a
