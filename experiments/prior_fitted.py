@@ -1,7 +1,7 @@
 """A prior-fitted network for disease tables, trained on synthetic tables only.
 
-    python experiments/prior_fitted.py                              25 minutes on two cores
-    python experiments/prior_fitted.py --mode=evaluate --data-dir=DIR        about as long
+    python experiments/prior_fitted.py                              17 minutes on two cores
+    python experiments/prior_fitted.py --mode=evaluate --data-dir=DIR             half an hour
     python experiments/prior_fitted.py --preset=large       5 minutes on an NVIDIA H200, own folder
     python experiments/prior_fitted.py --preset=smoke                   a minute, own folder
 
@@ -56,7 +56,7 @@ class Flags:
     """A prior-fitted network for disease tables, trained on synthetic tables only."""
 
     preset: Literal["smoke", "full", "large"] = "full"
-    """smoke: a tiny network, few steps; full: 25 minutes on two cores; large: for a GPU."""
+    """smoke: a tiny network, few steps; full: 17 minutes on two cores; large: for a GPU."""
     mode: Literal["train", "evaluate", "tabulate"] = "train"
     """train; or evaluate network.npz on real tables, against other models; or only tabulate anew
     what was evaluated."""

@@ -177,20 +177,23 @@ def test_a_network_is_read_back_from_its_file_and_another_size_refused(monkeypat
         script.load_network(path, saved)
 
 
-def test_the_committed_network_fits_its_preset(monkeypatch):
-    """A clean clone can evaluate it, and it knows more than an untrained one."""
+COMMITTED = {"full": "prior_fitted", "large": "prior_fitted_large"}
+
+
+@pytest.mark.parametrize("preset", COMMITTED)
+def test_the_committed_network_fits_its_preset(preset, monkeypatch):
+    """A clean clone can evaluate it, and finds the last scores of its curve again."""
     import jax
 
     script = module(monkeypatch, "prior_fitted", "experiments")
-    folder = ROOT / "results" / "prior_fitted_large"
-    _, held_out = script.sources(script.LARGE)
-    learner = script.network(script.LARGE, held_out.spec)
-    optimizer, key = script.optimizer(script.LARGE), jax.random.key(0)
-    like = script.init_state(learner, held_out, optimizer, key).params
+    flags, folder = script.PRESETS[preset], ROOT / "results" / COMMITTED[preset]
+    _, held_out = script.sources(flags)
+    learner = script.network(flags, held_out.spec)
+    like = script.init_state(learner, held_out, script.optimizer(flags), jax.random.key(0)).params
     params = script.load_network(folder / "network.npz", like)
     curve = pd.read_csv(folder / "curve.csv")
-    assert curve.step.iloc[-1] == script.LARGE.steps
-    # The held-out diseases of the curve, on another device than it was made on.
+    assert curve.step.iloc[-1] == flags.steps
+    # The held-out diseases of the curve, perhaps on another device than it was made on.
     scores = script.evaluate(
         learner, params, held_out, jax.random.key(2017), tasks=script.HELD_OUT, batch=32
     )
@@ -198,8 +201,9 @@ def test_the_committed_network_fits_its_preset(monkeypatch):
         np.testing.assert_allclose(np.nanmean(scores[name]), curve[name].iloc[-1], atol=2e-3)
 
 
-def test_the_committed_tables_regenerate_byte_for_byte(real, tmp_path):
-    folder = ROOT / "results" / "prior_fitted_large"
+@pytest.mark.parametrize("suite", COMMITTED.values())
+def test_the_committed_tables_regenerate_byte_for_byte(suite, real, tmp_path):
+    folder = ROOT / "results" / suite
     (tmp_path / "tables.csv").write_bytes((folder / "tables.csv").read_bytes())
     real.tabulate(tmp_path)
     for name in ("summary.csv", "table.md"):
