@@ -16,6 +16,7 @@ def writer(suite: str) -> Callable:
     path = EXPERIMENTS / f"{suite.removeprefix('smoke-')}.py"
     if "write_tables" not in (path.read_text() if path.exists() else ""):
         return tables.write
+    sys.path.append(str(EXPERIMENTS))  # experiments import each other by name
     spec = importlib.util.spec_from_file_location(suite, path)
     script = sys.modules[suite] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
