@@ -33,7 +33,7 @@ from metajax import commands, runs, sweeps
 from metajax.config import Encoder, Evaluate, RunConfig, Train, resolved
 from metajax.datasets.drug import fsmol
 from metajax.statistics import cluster_bootstrap, cluster_means
-from metajax.tables import Run, load_runs
+from metajax.tables import Run, load_runs, write_page
 
 SUITE, BENCHMARK = "fsmol", "fsmol_published"
 # Ours, and the published method that it is compared with.
@@ -144,10 +144,7 @@ def table(runs: list[Run], theirs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def write_tables(folder: Path, runs: list[Run]) -> str:
     """Writes table.md and table.csv; returns the page. scripts/table.py calls it, too."""
-    frame, page = table(runs, pd.read_csv(folder / "published.csv"))
-    frame.to_csv(folder / "table.csv", index=False, float_format="%.6g", lineterminator="\n")
-    (folder / "table.md").write_text(page)
-    return page
+    return write_page(folder, *table(runs, pd.read_csv(folder / "published.csv")))
 
 
 def main() -> int:

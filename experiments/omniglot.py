@@ -41,7 +41,7 @@ from metajax.datasets.imaging.omniglot import rotated
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
 from metajax.statistics import Interval, cluster_bootstrap
-from metajax.tables import Run, load_runs
+from metajax.tables import Run, load_runs, write_page
 from metajax.tasks.decoding import strokes
 from metajax.training import fit
 from metajax.types import Learner, TaskSource, TaskSpec
@@ -230,10 +230,7 @@ def table(runs: list[Run]) -> tuple[pd.DataFrame, str]:
 
 def write_tables(folder: Path, runs: list[Run]) -> str:
     """Writes table.md and table.csv; returns the page. scripts/table.py calls it, too."""
-    frame, page = table(runs)
-    frame.to_csv(folder / "table.csv", index=False, float_format="%.6g", lineterminator="\n")
-    (folder / "table.md").write_text(page)
-    return page
+    return write_page(folder, *table(runs))
 
 
 def main() -> int:

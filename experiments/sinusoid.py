@@ -32,7 +32,7 @@ from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, build_enc
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
 from metajax.statistics import Interval, cluster_bootstrap, cluster_means
-from metajax.tables import Run, load_runs
+from metajax.tables import Run, load_runs, write_page
 from metajax.tasks.sinusoid import sinusoid
 from metajax.training import fit
 from metajax.types import Learner
@@ -203,10 +203,7 @@ def table(runs: list[Run]) -> tuple[pd.DataFrame, str]:
 
 def write_tables(folder: Path, runs: list[Run]) -> str:
     """Writes table.md and table.csv; returns the page. scripts/table.py calls it, too."""
-    frame, page = table(runs)
-    frame.to_csv(folder / "table.csv", index=False, float_format="%.6g", lineterminator="\n")
-    (folder / "table.md").write_text(page)
-    return page
+    return write_page(folder, *table(runs))
 
 
 def main() -> int:

@@ -1,12 +1,12 @@
 """From the records of a suite to its tables (floor 6).
 
 `load_runs` reads; `long_table`, `grids` and `compare` compute; `csv`, `markdown`, `latex` and
-`suite_figures` write, `write` all of them.
+`suite_figures` write, `write` all of them; `write_page` what a suite makes itself.
 """
 
 from metajax.tables.families import details_markdown, families_markdown, verdict
 from metajax.tables.figures import suite_figures
-from metajax.tables.files import FILES, published_lines, write
+from metajax.tables.files import FILES, published_lines, write, write_page
 from metajax.tables.grids import Grid, Ranks, grids, overall
 from metajax.tables.latex import latex, summary
 from metajax.tables.layout import SHOWN
@@ -20,4 +20,5 @@ __all__ = [
     "compare", "csv", "details_markdown", "families_markdown", "grids", "groups",
     "headroom_markdown", "interval", "latex", "load_runs", "long_table", "markdown", "overall",
     "published_lines", "suite_figures", "summary", "task_scores", "verdict", "write",
+    "write_page",
 ]  # fmt: skip

@@ -51,6 +51,22 @@ def write(folder: Path, runs: Sequence[Run]) -> str:
     return page
 
 
+def write_page(folder: Path, frame: pd.DataFrame, page: str) -> str:
+    """Write table.csv and table.md of a suite that makes its own; returns the page.
+
+    Args:
+      folder: ``results/<suite>``.
+      frame: the table; numbers are written with six digits.
+      page: the same in Markdown.
+
+    Raises:
+      OSError: if the files cannot be written.
+    """
+    frame.to_csv(folder / "table.csv", index=False, float_format="%.6g", lineterminator="\n")
+    (folder / "table.md").write_text(page)
+    return page
+
+
 def published_lines(folder: Path, runs: Sequence[Run]) -> list[published.Line]:
     """Read the published numbers of the benchmarks that were run, beside a suite's folder."""
     path = folder.parent / "published.csv"
