@@ -55,15 +55,18 @@ def offline_runs(results: Path, suite: str | None = None) -> list[Path]:
     """The folders of all offline runs, those under WANDB_DIR included.
 
     Raises:
-      ValueError: if there is no such folder or suite.
+      ValueError: if there is no such folder or suite; if runs of all suites lie together.
     """
     if not results.is_dir():
         raise ValueError(f"no folder {results}; name one with --results")
     if suite is not None and not (results / suite).is_dir():
         there = ", ".join(sorted(p.name for p in results.iterdir() if p.is_dir())) or "none"
         raise ValueError(f"no suite {suite!r} in {results}; there are: {there}")
+    told = os.environ.get("WANDB_DIR")
+    if suite is not None and told:
+        raise ValueError(f"WANDB_DIR={told} holds the runs of all suites: leave out --suite")
     found = set(results.glob(f"{suite or '*'}/wandb/offline-run-*"))
-    if suite is None and (told := os.environ.get("WANDB_DIR")):
+    if told:
         found |= set(Path(told).glob("wandb/offline-run-*"))
     return sorted(found)
 

@@ -16,6 +16,7 @@ from wandb_sync import records
 from metajax import tracking
 from metajax.tracking import content
 
+ROOT = Path(__file__).resolve().parents[1]
 CONFIG = {
     "suite": "disease", "benchmark": "heart", "learner": "maml", "seed": 1, "shots": [8, 16],
     "inner": {"lr": 0.1, "first_order": True, "opt": {"name": "sgd"}},
@@ -165,6 +166,25 @@ def test_mirror_twice_is_one_run_and_a_torn_one_is_replaced(tmp_path):
     assert read_back(second)["exit"] == 0
     assert len(list((tmp_path / "w" / "wandb").glob("offline-run-*"))) == 2
     assert Path(kept).exists()
+
+
+def test_two_processes_that_mirror_the_same_records_make_one_copy_of_each(tmp_path):
+    homes = [record(tmp_path, f"run{i}")[0] for i in range(5)]
+    code = (
+        "import sys; from pathlib import Path; from metajax import tracking\n"
+        "sys.stdin.read(1)\n"
+        f"for home in {[str(home) for home in homes]}:\n"
+        f"    tracking.mirror(Path(home), folder=Path({str(tmp_path / 'w')!r}))"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, cwd=ROOT)
+            for _ in range(2)]  # fmt: skip
+    for one in both:
+        one.stdin.write(b"x")
+        one.stdin.close()
+    assert [one.wait(timeout=120) for one in both] == [0, 0]
+    copies = sorted((tmp_path / "w" / "wandb").glob("offline-run-*"))
+    assert [(copy / tracking.MARK).read_text() for copy in copies] == [h.name for h in homes]
+    assert all(list(copy.glob("files/media/table/scores*.json")) for copy in copies)
 
 
 def test_wandb_reads_the_same_from_its_file(tmp_path):

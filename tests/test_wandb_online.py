@@ -34,17 +34,16 @@ def home(tmp_path_factory):
 def call(home):
     """Runs a command with W&B's server, key and nothing else of W&B in its environment."""
 
-    def run(*command, url, key=KEY, code=0, **more):
+    def run(*command, url, key=KEY, code=0, cwd=home, **more):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "METAJAX_DATA"))}
         env |= {"WANDB_BASE_URL": url, "WANDB_ERROR_REPORTING": "false", "HOME": str(home)}
         env = {"METAJAX_CACHE": str(home / "cache")} | env | {"PYTHONPATH": str(ROOT)}
         # an agent starts the first `python` there is
         env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-        env |= {"NETRC": str(home / "none")} | ({"WANDB_API_KEY": key} if key else {})
+        env |= {"NETRC": str(home / "none")} | ({"WANDB_API_KEY": key} if key else {}) | more
         done = subprocess.run(
-            [sys.executable, *map(str, command)], env=env, capture_output=True, text=True,
-            **{"cwd": home} | more,
-        )  # fmt: skip
+            [sys.executable, *map(str, command)], env=env, capture_output=True, text=True, cwd=cwd
+        )
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
         return done
@@ -106,6 +105,28 @@ def test_a_dead_server_stops_nothing(arrived):
     assert before.endswith(folder.name) and after.endswith(folder.name)
 
 
+def test_a_server_that_goes_silent_is_asked_again(call, results):
+    """What it did not take is no whole copy, so that the same command sends it once more."""
+    (record,), folder = (results / SUITE / "runs").iterdir(), results / SUITE
+    mirror = (
+        "from pathlib import Path; from metajax import tracking\n"
+        f"tracking.mirror(Path({str(record)!r}), mode='online', folder=Path({str(folder)!r}))"
+    )
+    impatient = mirror.replace("\n", "; tracking.QUIET['finish_timeout'] = 2.0\n")
+    with serve() as server:
+        server.awake.clear()
+        assert "the same command copies it again" in call("-c", impatient, url=server.url).stderr
+        server.awake.set()
+        assert "copies it again" not in call("-c", mirror, url=server.url).stderr
+        steps = [row["step"] for row in server.history[record.name] if "train/loss" in row]
+        assert steps[-1] == tracking.read_record(record).rows[-1]["step"]
+        before = len(server.calls)
+        call("-c", mirror, url=server.url)
+        assert len(server.calls) == before
+    (copy,) = (folder / "wandb").glob("*run-*-*")
+    assert (copy / tracking.MARK).exists()
+
+
 def test_offline_runs_are_uploaded_once_each(call, results):
     (record,) = (results / SUITE / "runs").iterdir()
     names = ["a", "b", "torn"]
@@ -143,6 +164,8 @@ def test_sync_names_what_is_wrong(call, tmp_path):
     (tmp_path / "imaging").mkdir()
     said = call(SYNC, "--results", tmp_path, "--suite", "imagin", url=DEAD, code=2).stderr
     assert "no suite 'imagin'" in said and "imaging" in said
+    suite = (SYNC, "--results", tmp_path, "--suite", "imaging")
+    assert "leave out --suite" in call(*suite, url=DEAD, code=2, WANDB_DIR="x").stderr
 
 
 @pytest.mark.long

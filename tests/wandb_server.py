@@ -32,6 +32,8 @@ class Server:
         self.committed = set()  # ids of whole artifacts
         self.sweep, self.queue = {}, []
         self.refuse = set()  # operations answered by an error
+        self.awake = threading.Event()  # cleared: curves and summaries get no answer
+        self.awake.set()
         self.url = ""
         self._ids = (f"agent{i}" for i in itertools.count())
 
@@ -151,6 +153,7 @@ def serve():
             body = json.loads(self.body() or b"{}")
             if self.path == "/graphql":
                 return self.reply(server.graphql(body))
+            server.awake.wait()
             run = self.path.split("/")[-2]
             for name, content in (body.get("files") or {}).items():
                 rows = [json.loads(line) for line in content["content"]]
@@ -169,6 +172,7 @@ def serve():
     try:
         yield server
     finally:
+        server.awake.set()
         http.shutdown()
         http.server_close()
         thread.join()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from metajax import records
 from metajax.tracking.content import (
     RESULT,
     Record,
@@ -28,8 +29,8 @@ from metajax.tracking.content import (
 )
 from metajax.tracking.session import QUIET, agent_id, home_of, mode_of, never_raise, open_run
 
-__all__ = ["MARK", "QUIET", "Record", "Tracker", "curves", "flatten", "mirror", "read_record",
-           "start", "summary_scores", "task_scores"]  # fmt: skip
+__all__ = ["MARK", "QUIET", "Record", "Tracker", "curves", "flatten", "mirror", "mode_of",
+           "read_record", "start", "summary_scores", "task_scores"]  # fmt: skip
 MARK = "metajax-mirrored"  # in a copy that is whole; holds the name of the record
 
 
@@ -89,8 +90,9 @@ def mirror(
     """Replay the record of a finished run into W&B: configuration, curves, scores, checkpoint.
 
     A record that was mirrored before under the same folder is left as it is, unless its copy is
-    offline and it is wanted online; what a killed call left behind is replaced. Of several
-    records mirrored under one `wandb agent` run the first has the agent's id, the others their own.
+    offline and it is wanted online; what a killed call or a silent server left behind is replaced.
+    Two processes never copy a record at once. Of several records mirrored under one `wandb agent`
+    run the first has the agent's id, the others their own.
 
     Args:
       run_folder: ``results/<suite>/runs/<id>`` with config.json, result.json, environment.json,
@@ -109,6 +111,15 @@ def mirror(
     run_folder, folder, mode = Path(run_folder), home_of(folder), mode_of(mode)
     if mode == "disabled":
         return None
+    with contextlib.ExitStack() as alone:
+        with contextlib.suppress(OSError):  # a folder that cannot be written: W&B will say so
+            folder.mkdir(parents=True, exist_ok=True)
+            alone.enter_context(records.claim(folder / "wandb", [f"W&B {run_folder.name}"]))
+        return _mirror_alone(run_folder, mode, folder, project)
+
+
+def _mirror_alone(run_folder: Path, mode: str, folder: Path, project: str | None) -> str | None:
+    """See `mirror`; no other process does this to the same record."""
     record, name = read_record(run_folder), run_folder.name
     run_id, marked, older = name, {}, []
     for run_id in dict.fromkeys((agent_id() or name, name)):
@@ -121,7 +132,7 @@ def mirror(
             break
     for path in older:
         if not marked[path]:
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
     run = open_run(
         settings(record, name), mode=mode, folder=folder, run_id=run_id, project=project,
         tags=tags(record), commit=record.environment.get("commit"),

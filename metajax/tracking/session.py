@@ -24,7 +24,7 @@ QUIET: dict[str, Any] = dict(
     silent=True, console="off", disable_git=True, disable_code=True, save_code=False,
     disable_job_creation=True, x_disable_stats=True, x_disable_meta=True,
     x_disable_machine_info=True, x_save_requirements=False, host="-",
-    init_timeout=20.0, finish_timeout=60.0,
+    init_timeout=20.0, finish_timeout=60.0, finish_timeout_raises=True,
 )  # fmt: skip
 
 
@@ -127,6 +127,6 @@ def never_raise(call: Callable[..., None]) -> Callable[..., None]:
             call(*args)
         except Exception as error:  # the record on disk is whole: losing its copy is no failure
             told = f"W&B: {type(error).__name__} {error}; the record on disk is whole"
-            warnings.warn(told, RuntimeWarning, 3)
+            warnings.warn(f"{told}, and the same command copies it again", RuntimeWarning, 3)
 
     return safe
