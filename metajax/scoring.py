@@ -30,6 +30,9 @@ BOOT_METRICS = {
 ONE_DRAW = {kind: natural + balanced for kind, (natural, balanced) in BOOT_METRICS.items()}
 ONE_DRAW["multiclass"] += ("accuracy",)
 BOOT_DRAWS = 400
+# From this share of patients in several tasks on, one bootstrap draw of patients holds for all
+# tasks; below, tasks are drawn independently, as the error of their mean is then the same.
+SHARED_PATIENTS = 0.05
 
 
 def _settings(benchmark: Benchmark) -> Iterator[tuple[int, int]]:
@@ -60,7 +63,7 @@ def score_all(
         names = BOOT_METRICS[benchmark.spec.kind][way]
         if len(benchmark.draws) == 1:
             names = ONE_DRAW[benchmark.spec.kind]
-        deviations = {name: {} for name in names}
+        parts: list[tuple[Predictions, dict[str, np.ndarray]]] = []
         for i, fold in enumerate(benchmark.folds):
             source = choose(fold.test, shots=shots, draw=DRAW_NAMES[way])
             episodes = episodes_per_task * len(source.tasks)
@@ -82,12 +85,11 @@ def score_all(
             }
             for name, values in (units | scores).items():
                 columns.setdefault(name, []).append(values)
-            for name, by_task in _deviations(benchmark, guess, scores, names).items():
-                deviations[name] |= by_task
+            parts.append((guess, scores))
             if benchmark.spec.kind == "multiclass" and benchmark.spec.outputs == 2:
                 table = bins.setdefault(shots, [np.zeros((10, 3)), np.zeros((10, 3))])
                 table[way] += _calibration(guess)
-        for name, by_task in deviations.items():
+        for name, by_task in _deviations(benchmark, parts, names).items():
             boot["boot"].append(np.stack([by_task[t] for t in sorted(by_task)]))
             boot["boot_shots"].append(shots)
             boot["boot_draw"].append(way)
@@ -103,24 +105,53 @@ def score_all(
     return arrays, predictions, f"{zlib.crc32(np.asarray(digests, np.uint32).tobytes()):08x}"
 
 
-def _deviations(benchmark: Benchmark, guess: Predictions, scores, names) -> dict[str, dict]:
-    """Patient-bootstrap deviations of every task's mean score, by metric and task."""
-    influence = _influence(benchmark.spec, names, guess.outputs, guess.y, guess.mask)
+def _deviations(
+    benchmark: Benchmark, parts: list[tuple[Predictions, dict[str, np.ndarray]]], names
+) -> dict[str, dict[int, np.ndarray]]:
+    """Patient-bootstrap deviations of every task's mean score, by metric and task.
+
+    Seeded by benchmark and task alone: equal patients are drawn for every learner.
+    """
+    seed = zlib.crc32(benchmark.name.encode())
+    common = _common_draws(benchmark, [guess for guess, _ in parts], seed)
     found: dict[str, dict[int, np.ndarray]] = {name: {} for name in names}
-    for task in np.unique(guess.task):
-        mine = guess.task == task
-        row = guess.row[mine]
-        used = np.unique(row[row >= 0])  # of a family of half a million rows, a few hundred
-        place = np.where(row >= 0, np.searchsorted(used, row), -1)
-        patients = benchmark.patients[used]
-        for name in names:
-            # Seeded by benchmark and task alone: equal patients are drawn for every learner.
-            rng = np.random.default_rng([zlib.crc32(benchmark.name.encode()), int(task)])
-            found[name][int(task)] = statistics.patient_replicates(
-                scores[name][mine], np.asarray(influence[name])[mine], place, patients, rng,
-                draws=BOOT_DRAWS,
-            )  # fmt: skip
+    for guess, scores in parts:
+        influence = _influence(benchmark.spec, names, guess.outputs, guess.y, guess.mask)
+        for task in np.unique(guess.task):
+            mine = guess.task == task
+            row = guess.row[mine]
+            used = np.unique(row[row >= 0])  # of a family of half a million rows, a few hundred
+            place = np.where(row >= 0, np.searchsorted(used, row), -1)
+            patients, weights = benchmark.patients[used], None
+            if common is not None:
+                weights = common[1][:, np.searchsorted(common[0], np.unique(patients))]
+            for name in names:
+                found[name][int(task)] = statistics.patient_replicates(
+                    scores[name][mine], np.asarray(influence[name])[mine], place, patients,
+                    np.random.default_rng([seed, int(task)]), draws=BOOT_DRAWS, weights=weights,
+                )  # fmt: skip
     return found
+
+
+def _common_draws(
+    benchmark: Benchmark, guesses: list[Predictions], seed: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """One bootstrap draw of patients for all tasks, where many are in several of them.
+
+    Returns:
+      All queried patients (P,), ascending, and Poisson weights (draws, P); None where tasks hardly
+      share any.
+    """
+    pairs = []
+    for guess in guesses:
+        real = guess.row >= 0
+        task = np.broadcast_to(guess.task[:, None], real.shape)
+        pairs.append(np.stack([benchmark.patients[guess.row[real]], task[real]]))
+    patients, tasks = np.unique(np.unique(np.concatenate(pairs, 1), axis=1)[0], return_counts=True)
+    if (tasks > 1).mean() < SHARED_PATIENTS:
+        return None
+    rng = np.random.default_rng(seed)
+    return patients, rng.poisson(1.0, (BOOT_DRAWS, len(patients))).astype(np.int8)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

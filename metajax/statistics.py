@@ -146,6 +146,7 @@ def patient_replicates(
     rng: np.random.Generator,
     *,
     draws: int = 400,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return bootstrap deviations of one task's mean score, over patients and over supports.
 
@@ -167,6 +168,8 @@ def patient_replicates(
       rng: source of the resampling. Patients are drawn first and depend only on how many patients
         `patient_of_row` names: calls with equally seeded generators are paired.
       draws: bootstrap replicates.
+      weights: (draws, P) how often each patient that `patient_of_row` names, in ascending order,
+        is drawn: where tasks share patients, one draw must hold for all of them. None: drawn here.
 
     Returns:
       (draws,) deviations from the mean score; NaN if no episode is defined.
@@ -187,7 +190,10 @@ def patient_replicates(
     names, place = np.unique(patient_of_row, return_inverse=True)
     place = place - np.count_nonzero(names < 0)  # -1 where the row is not of this task
     names = names[names >= 0]
-    chosen = rng.integers(max(names.size, 1), size=(draws, names.size))
+    if weights is None:
+        chosen = rng.integers(max(names.size, 1), size=(draws, names.size))
+    elif weights.shape != (draws, names.size):
+        raise ValueError(f"weights must be ({draws}, {names.size}); got {weights.shape}")
     kept = ~np.isnan(scores)
     scores, influence, rows = scores[kept], influence[kept], rows[kept]
     if not scores.size:
@@ -196,7 +202,8 @@ def patient_replicates(
     if (patient < 0).any():
         raise ValueError("a queried row has patient_of_row -1; give every row a patient")
     each = np.bincount(patient, influence[rows >= 0], names.size) / scores.size
-    deviation = each[chosen].sum(axis=1) - each.sum()
+    drawn = each[chosen].sum(axis=1) if weights is None else weights @ each
+    deviation = drawn - each.sum()
     if scores.size > 1:
         supports = rng.integers(scores.size, size=(draws, scores.size - 1))
         deviation += scores[supports].mean(axis=1) - scores.mean()

@@ -181,6 +181,10 @@ def test_patient_replicates_refuse_what_does_not_fit():
         statistics.patient_replicates(scores[:3], influence, rows, patient, rng)
     with pytest.raises(ValueError, match="patient_of_row -1"):
         statistics.patient_replicates(scores, influence, rows, np.full(50, -1), rng)
+    with pytest.raises(ValueError, match="weights must be"):
+        statistics.patient_replicates(
+            scores, influence, rows, patient, rng, draws=10, weights=np.ones((10, 7))
+        )
 
 
 def test_replicate_interval_is_the_percentile():
