@@ -120,7 +120,10 @@ def _interrupted(home: Path, every: dict[str, RunConfig], todo: list[str]) -> li
     bits of each, so it starts again with all of them.
     """
     for path in sorted(home.glob(".tmp-*/together.json")):
-        members = json.loads(path.read_text())
+        try:
+            members = json.loads(path.read_text())
+        except (OSError, ValueError):  # another process has just tidied it up
+            continue
         if set(members) <= set(every):
             if set(members) & set(todo):
                 return members
@@ -142,7 +145,7 @@ def _run_together(
     if members[0].learner in HOST_BASELINES:
         outcomes = [_run_baseline(config, benchmark) for config in members]
     else:
-        outcomes = _run_learner(members, benchmark, partial, progress)
+        outcomes = _run_learner(configs, benchmark, partial, progress)
     seconds = round(time.perf_counter() - started, 2)
     usage = records.usage(seconds)
     for (name, config), (history, result, arrays, predictions) in zip(
@@ -159,22 +162,28 @@ def _run_together(
         }
         result["seconds"]["total"] = seconds  # of all runs of the program together
         result |= usage
+        own = partial if len(configs) == 1 else partial / name
         records.write_record(
-            home / f".tmp-{name}", home / name, config=config, environment=environment,
+            own, home / name, config=config, environment=environment,
             history=history, result=result, arrays=arrays, predictions=predictions,
         )  # fmt: skip
+        if own != home / f".tmp-{name}":  # of a command that made this run alone, cut off
+            shutil.rmtree(home / f".tmp-{name}", ignore_errors=True)
         progress(f"{name}: {result['status']}, {seconds:.0f} s")
     if len(configs) > 1:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _run_learner(
-    configs: list[RunConfig], benchmark: Benchmark, partial: Path, progress: Progress
+    named: dict[str, RunConfig], benchmark: Benchmark, partial: Path, progress: Progress
 ) -> list[tuple]:
     """Trains on every fold and tests; returns history, result, scores, predictions of each."""
-    started = time.perf_counter()
+    started, configs = time.perf_counter(), list(named.values())
     make, hypers = build_maker(configs[0], benchmark.spec), numbers(configs)
     trained = _train(configs, benchmark, make, hypers, partial, progress)
+    if len(configs) > 1 and trained.memory is not None:
+        for k, name in enumerate(named):
+            _save_own(partial / name / "checkpoints", trained, k)
     fitted = time.perf_counter()
     place, outcomes = trained.place, []
     common = {"runs_in_program": len(configs), "task_axis": place["task_axis"]}
@@ -243,6 +252,22 @@ class _Trained(NamedTuple):
     finished: PyTree  # parameters (folds, K, ...)
     place: dict[str, Any]
     history: list[list[dict[str, Any]]]  # of every run
+    memory: _Training | None = None  # None if there is nothing to train
+
+
+def _save_own(folder: Path, trained: _Trained, k: int) -> None:
+    """Saves the checkpoint that run `k` of a program would have, had it been trained alone."""
+    shutil.rmtree(folder, ignore_errors=True)  # of a call that was cut off after training
+    memory, one = trained.memory, slice(k, k + 1)
+    tree = _Training(
+        *jax.tree.map(lambda leaf: leaf[one], (memory.state, memory.best)),
+        jax.tree.map(lambda leaf: leaf[:, one], memory.finished),
+    )
+    lists = {name: trained.place[name][one] for name in ("best_step", "best_rank", "lost")}
+    place = trained.place | lists | {"steps": [fold[one] for fold in trained.place["steps"]]}
+    manager = checkpoints.open_manager(folder)
+    checkpoints.save(manager, 1, tree, {"place": place, "history": [trained.history[k]]})
+    manager.close()
 
 
 def _train(configs, benchmark, make, hypers, partial: Path, progress: Progress) -> _Trained:
@@ -347,7 +372,7 @@ def _train(configs, benchmark, make, hypers, partial: Path, progress: Progress) 
         memory = memory._replace(state=following, finished=done)
     save()
     manager.close()
-    return _Trained(memory.finished, place, history)
+    return _Trained(memory.finished, place, history, memory)
 
 
 def _chosen(better: np.ndarray, new: PyTree, old: PyTree) -> PyTree:

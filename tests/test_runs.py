@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 import tiny
 from tiny import build, config, lines, modified, numbers
@@ -227,12 +228,16 @@ class Pool:
     """A worker in place of a process; `killed` are the learners that it does not survive."""
 
     killed: tuple[str, ...] = ()
+    lost = iter(())
     _processes = {}
 
     def __init__(self, workers, **options):
         assert workers == 1
+        self.idle = next(Pool.lost, False)  # killed while it had nothing to do
 
     def submit(self, release, work, job):
+        if self.idle:
+            raise BrokenProcessPool("terminated abruptly")
         future = Future()
         if job.configs[0].learner in self.killed:
             future.set_exception(BrokenProcessPool("terminated abruptly"))
@@ -258,6 +263,13 @@ def test_a_killed_worker_is_a_failure_of_its_runs_alone(tmp_path, monkeypatch):
     assert failed.config.learner == "ridge" and "worker process was killed" in failed.error
     assert again == [([config("ridge")], failed.error)] * 2
     assert dict(os.environ) == environment
+
+
+def test_a_worker_that_was_killed_while_idle_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeps, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(Pool, "lost", iter([True, False]))
+    outcomes = run_all([config(), config("ridge")], build, tmp_path, workers=2)
+    assert len(outcomes) == 2 and all(one.folder for one in outcomes)
 
 
 def test_what_fails_once_is_tried_again(tmp_path):
@@ -345,6 +357,35 @@ def test_a_program_that_was_cut_off_between_two_records_starts_again_as_a_whole(
     assert sizes == [3, 1] and modified(first) == before
     assert [numbers(folder) for folder in found[:3]] == [numbers(folder) for folder in alone]
     assert not list((tmp_path / "cut").glob("runs/.tmp*"))
+
+
+def test_every_run_of_a_program_has_its_own_checkpoint(tmp_path):
+    configs = [config(seed=seed) for seed in range(2)]
+    home = tmp_path / "runs"
+    stale = home / f".tmp-{records.run_id(configs[0], build().cards)}" / "checkpoints" / "7"
+    stale.mkdir(parents=True)  # of a command that made this run alone, and was killed
+    folders = runs.run_many(configs, build(), tmp_path)
+    assert not list(home.glob(".tmp*"))
+    for folder, one in zip(folders, configs, strict=True):
+        own, alone = restored(folder), restored(run(folder=tmp_path / "alone", seed=one.seed))
+        assert jax.tree.structure(own["state"]) == jax.tree.structure(alone["state"])
+        for a, b in zip(*map(jax.tree.leaves, (own["state"], alone["state"])), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+        place = own["meta"]["place"]
+        assert place["steps"] == [[step] for step in result_of(folder)["steps"]]
+        assert place.keys() == alone["meta"]["place"].keys()
+        assert own["meta"]["history"] == [lines(folder)]
+
+
+def restored(folder):
+    """What the newest checkpoint of a record holds."""
+    manager = checkpoints.open_manager(folder / "checkpoints")
+    items = ocp.args.Composite(state=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore())
+    return manager.restore(manager.latest_step(), args=items)
+
+
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text())
 
 
 def test_the_first_of_two_processes_keeps_its_record(undisturbed, tmp_path):
