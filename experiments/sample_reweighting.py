@@ -35,6 +35,7 @@ from typing import Literal
 from rich.console import Console
 
 from metajax import commands, report, sweeps, tables, tracking
+from metajax.datasets import Family
 from metajax.sample_reweighting.pages import write_tables
 from metajax.sample_reweighting.runs import run
 from metajax.sample_reweighting.settings import DATA, HOST, METHODS, SETTINGS, SUITE, Setting
@@ -87,13 +88,22 @@ def check(flags: Flags) -> tuple[list[Setting], list[str]]:
     return settings, methods
 
 
+def prepare(flags: Flags) -> dict[str, Family]:
+    """The data that flags ask for, by name.
+
+    Raises:
+      ValueError: see `check`.
+      DataError: if data are absent or damaged.
+    """
+    return {one.data: load(one.data, flags.data_dir) for one in check(flags)[0]}
+
+
 def main() -> int:
     """Runs what is missing and writes tables and report."""
     flags = commands.parse(Flags, PRESETS, default="full")
     folder = commands.folder_of(flags, SUITE)
     try:
-        settings, methods = check(flags)
-        families = {name: load(name, flags.data_dir) for name in {s.data for s in settings}}
+        (settings, methods), families = check(flags), prepare(flags)
         sweeps.keep_compiled()
         commands.make_folder(folder)
     except (ValueError, OSError) as error:

@@ -139,7 +139,8 @@ def configurations(
 ) -> list[RunConfig]:
     """The runs that flags ask for, resolved.
 
-    Host baselines are deterministic but for the forest's own randomness: they run with one seed.
+    Host baselines are deterministic but for the forest's own randomness: they run with one seed, in
+    a sweep always the same one.
 
     Args:
       flags: the parsed command line (`Flags`).
@@ -168,8 +169,8 @@ def configurations(
         chosen = flags.methods or CORE_METHODS
         encoder, train, evaluate = own_settings(entry, flags.encoder, flags.train, flags.evaluate)
         for name in [flags.learner] if named else [m for m in chosen if m in entry.methods]:
-            once = name in HOST_BASELINES and flags.seed is None
-            for seed in seeds[:1] if once else seeds:
+            once = name in HOST_BASELINES and (trial or flags.seed is None)
+            for seed in SEEDS[:1] if once else seeds:
                 config = RunConfig(
                     suite, entry.label, name, seed,
                     tuple(flags.shots or (entry.shots[:1] if smoke else entry.shots)),
@@ -194,7 +195,7 @@ def run_suite(suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Bu
     Returns:
       The exit code: 0, 1 if a run failed, 2 for a user's mistake, 130 when interrupted.
     """
-    console = Console()
+    console = Console(markup=False, emoji=False)  # paths and reasons may hold brackets
     sweeps.keep_compiled()
     folder = folder_of(flags, suite)
     try:

@@ -201,6 +201,10 @@ def write_record(
         if content:
             np.savez_compressed(partial / file, **content)
     write_json(partial / "result.json", result)
+    for path in partial.iterdir():  # a power cut must not leave a name without its bytes
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
     if is_complete(folder):
         return
     if folder.exists():  # a record that lost its result: all of it is written again

@@ -22,6 +22,10 @@ from metajax.sweep_plans import Plan, as_flag, check, together
 
 # Flags of the sweep that stand above the file's.
 OWN = ("results", "data_dir", "wandb")
+LEAST = {
+    "workers": 1, "retries": 0, "search_seed": 0, "slurm.jobs": 0, "slurm.minutes": 1,
+    "slurm.cpus": 1, "slurm.gpus": 0, "slurm.memory_gb": 1,
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,13 +83,15 @@ class SweepFlags:
 def main() -> int:
     """Parses the command line and runs the sweep; returns the exit code."""
     flags = tyro.cli(SweepFlags, config=(tyro.conf.FlagConversionOff,))
-    console = Console()
+    console = Console(markup=False, emoji=False)  # paths and reasons may hold brackets
     sweeps.keep_compiled()
     try:
         part, parts = _shard(flags.shard)
-        for name, least in (("workers", 1), ("retries", 0), ("search_seed", 0)):
-            if getattr(flags, name) < least:
-                raise ValueError(f"--{name} must be at least {least}; got {getattr(flags, name)}")
+        given = vars(flags) | {f"slurm.{name}": value for name, value in vars(flags.slurm).items()}
+        for name, least in LEAST.items():
+            if given[name] < least:
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag} must be at least {least}; got {given[name]}")
         plan = check(flags.file, search_seed=flags.search_seed)
         own = {name: getattr(flags, name) for name in OWN}
         own = {name: value for name, value in own.items() if value is not None}
@@ -170,9 +176,13 @@ def _run(
     """Runs here, with a display; then writes table and report."""
     program, data_dir = plan.program, plan.flags.data_dir
     folder = commands.folder_of(plan.flags, program.suite)
+    tracking.mode_of(plan.flags.wandb)  # refused now, not after the first run
     tasks = [task for group in mine for task in group]
     if program.build is not None:
         commands.prepare(tasks, program.build, folder, data_dir=data_dir, workers=given.workers)
+    elif program.prepare is not None:
+        for flags in plan.parsed:
+            program.prepare(dataclasses.replace(flags, data_dir=data_dir))
     commands.make_folder(folder)
     with _display(console, folder, len(tasks), plan) as told:
         options = {"workers": given.workers, "retries": given.retries, **told}
@@ -236,8 +246,11 @@ def _display(
                 keep(configs, outcomes[0].error, last=True)
             for one in outcomes if plan.program.build is not None else ():
                 if one.folder is not None:
-                    tracking.mirror(one.folder, mode=plan.flags.wandb, folder=folder)
-                    best = _better(best, one.folder, plan.metric)
+                    try:
+                        tracking.mirror(one.folder, mode=plan.flags.wandb, folder=folder)
+                        best = _better(best, one.folder, plan.metric)
+                    except ValueError as error:  # the other runs go on; the tables will refuse it
+                        progress.print(f"{error}; remove {one.folder} to make it again")
             bad = 0 if outcomes[0].folder else len(configs)
             failed = progress.tasks[bar].fields["failed"] + bad
             text = f"best {plan.metric[0]} {best[0]:.3f}: {best[1]}" if best else ""

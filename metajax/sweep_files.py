@@ -95,9 +95,8 @@ def read(path: Path) -> SweepFile:
     text = path.read_text()
     try:
         root = yaml.compose(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise refusal(path, line, f"no YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise _no_yaml(path, error) from error
     if not isinstance(root, yaml.MappingNode):
         raise refusal(path, 1, f"no sweep; it needs {', '.join(KEYS[:3])}")
     top = _fields(path, root)
@@ -108,7 +107,7 @@ def read(path: Path) -> SweepFile:
     for name in KEYS[:3]:
         if name not in top:
             raise refusal(path, 1, f"{name!r} is missing")
-    given = {name: _plain(node) for name, (_, node) in top.items()}
+    given = {name: _plain(path, node) for name, (_, node) in top.items()}
 
     def refuse(name: str, message: str) -> ValueError:
         return refusal(path, lines[name], message)
@@ -153,11 +152,20 @@ def _fields(path: Path, node: yaml.MappingNode) -> dict[str, tuple[int, yaml.Nod
     return found
 
 
-def _plain(node: yaml.Node) -> Any:
+def _no_yaml(path: Path, error: yaml.YAMLError) -> ValueError:
+    """What the parser trips over; a character that no text may hold has no line there."""
+    mark = getattr(error, "problem_mark", None)
+    told = getattr(error, "problem", None) or " ".join(str(error).split())
+    return refusal(path, mark.line + 1 if mark else 1, f"no YAML: {told}")
+
+
+def _plain(path: Path, node: yaml.Node) -> Any:
     """The value of a node."""
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise _no_yaml(path, error) from error
     finally:
         loader.dispose()
 
@@ -166,7 +174,7 @@ def _parameter(path: Path, name: str, line: int, node: yaml.Node, method: str) -
     def refuse(message: str) -> ValueError:
         return refusal(path, line, f"{name}: {message}")
 
-    given = _plain(node)
+    given = _plain(path, node)
     if not isinstance(given, dict):
         raise refuse("write {value: ...} or {values: [...]}")
     if "parameters" in given:
@@ -198,11 +206,13 @@ def _parameter(path: Path, name: str, line: int, node: yaml.Node, method: str) -
 
 
 def _distribution(given: dict[str, Any], refuse) -> dict[str, Any]:
-    low, high = given["min"], given["max"]
-    for bound in (low, high):
+    low, high, step = given["min"], given["max"], given.get("q", 1)
+    for bound in (low, high, step):
         if not isinstance(bound, int | float) or isinstance(bound, bool):
             hint = "; YAML reads 1e-3 as a text: write 1.0e-3" if isinstance(bound, str) else ""
             raise refuse(f"{bound!r} is no number{hint}")
+        if not math.isfinite(bound):
+            raise refuse(f"{bound} is not finite")
     whole = isinstance(low, int) and isinstance(high, int)
     kind = given.get("distribution", "int_uniform" if whole else "uniform")
     if kind not in DISTRIBUTIONS:
@@ -212,6 +222,10 @@ def _distribution(given: dict[str, Any], refuse) -> dict[str, Any]:
         raise refuse(f"{kind} has no {', '.join(sorted(other))}")
     if not low < high:
         raise refuse(f"min must be below max; got {low} and {high}")
+    if kind == "int_uniform" and not whole:
+        raise refuse(f"int_uniform needs whole numbers; got {low} and {high}")
+    if step <= 0:
+        raise refuse(f"q must be above 0; got {step}")
     if kind.startswith(("log", "q_log")) and low <= 0:
         raise refuse(f"min of {kind} must be above 0; got {low}")
     return {"q": 1, **given, "distribution": kind}

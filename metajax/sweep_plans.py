@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metajax import commands, sweep_files, sweeps, tables
-from metajax.config import HOST_BASELINES
+from metajax import commands, runs, sweep_files, sweeps, tables
 from metajax.metrics import METRICS
 from metajax.suites import Entry
 from metajax.sweep_files import Scalar, SweepFile, suggestion
 
 # One results folder and one set of defaults for all trials of a sweep.
 COMMON = ("preset", "results", "data_dir", "wandb", "workers")
+VALIDATED = {metric for metric, _ in runs.SELECTION.values()}
 
 
 class Program(NamedTuple):
@@ -33,6 +33,7 @@ class Program(NamedTuple):
       entries: its benchmarks; empty if it makes its runs itself.
       build: makes a benchmark; None if the script makes its runs itself.
       check: refuses flags that do not fit together, of a script that makes its runs itself.
+      prepare: looks whether the data are at hand, of such a script; None if it needs none.
       write: writes its tables.
     """
 
@@ -42,6 +43,7 @@ class Program(NamedTuple):
     entries: Sequence[Entry] = ()
     build: sweeps.Build | None = None
     check: Callable[[Any], Any] | None = None
+    prepare: Callable[[Any], Any] | None = None
     write: Callable = tables.write
 
 
@@ -55,6 +57,7 @@ class Plan(NamedTuple):
       configs: the runs that these are, each once; or the arguments of every trial, if the script
         makes its runs itself.
       metric: the score to report, or None; with whether more of it is better.
+      parsed: the flags of every trial, of a script that makes its runs itself.
     """
 
     program: Program
@@ -62,6 +65,7 @@ class Plan(NamedTuple):
     trials: int
     configs: list[sweeps.Task]
     metric: tuple[str, bool] | None
+    parsed: Sequence[Any] = ()
 
 
 def load_program(sweep: SweepFile) -> Program:
@@ -79,7 +83,10 @@ def load_program(sweep: SweepFile) -> Program:
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)  # workers import the script by its name
-    module = importlib.import_module(path.stem)
+    try:
+        module = importlib.import_module(path.stem)
+    except (ImportError, SyntaxError) as error:
+        raise sweep.error("program", f"{sweep.program} cannot be imported: {error}") from error
     own = ("ENTRIES", "build") if hasattr(module, "build") else ("check", "write_tables")
     needed = ("SUITE", "PRESETS", "main", *own)
     if missing := [name for name in needed if not hasattr(module, name)]:
@@ -89,6 +96,7 @@ def load_program(sweep: SweepFile) -> Program:
         more = {"entries": module.ENTRIES, "build": module.build}
     else:
         more = {"check": module.check, "write": module.write_tables}
+        more["prepare"] = getattr(module, "prepare", None)
     return Program(path.resolve(), module.SUITE, module.PRESETS, **more)
 
 
@@ -116,20 +124,20 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
             raise sweep.error(one.name, f"{one.name} must have one value")
     preset = [one for one in sweep.parameters if one.name == "preset"]
     fixed = [as_flag("preset", one.values[0]) for one in preset]
-    base = _parse(program, sweep, "command", [*sweep.extra, *fixed])
+    place = "preset" if preset else "command"
+    base = _parse(program, sweep, place, [*sweep.extra, *fixed])
     parsed = _values(program, sweep, [*sweep.extra, *fixed])
     found: dict[sweeps.Task, None] = {}
     trials = sweep_files.trials(sweep, search_seed)
-    first_seed = next((t["seed"] for t in trials if "seed" in t), None)
+    every = []
     for trial in trials:
         flags = base
-        if trial.get("learner") in HOST_BASELINES and "seed" in trial:
-            trial = trial | {"seed": first_seed}  # what a seed does not change runs once
         for name, value in trial.items():
             flags = _set(flags, name, parsed(name, value))
         try:
             if program.build is None:
                 program.check(flags)
+                every.append(flags)
                 given = (as_flag(name, value) for name, value in trial.items())
                 found[*sweep.extra, *given] = None
             else:
@@ -142,7 +150,7 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
         _check_metric(sweep, {k for config in found for k in config.shots})
     if not found:
         raise sweep.error("parameters", "none of the learners applies to any of the benchmarks")
-    return Plan(program, flags, len(trials), list(found), sweep.metric)
+    return Plan(program, flags, len(trials), list(found), sweep.metric, every)
 
 
 def _values(
@@ -175,16 +183,16 @@ def _check_metric(sweep: SweepFile, shots: set[int]) -> None:
     name, metrics = sweep.metric[0], {m for names in METRICS.values() for m in names}
     told = re.fullmatch(rf"(?:{'|'.join(tables.DRAWS)})/(\w+)@(\d+)", name)
     tuned = re.fullmatch(r"best/validation/(\w+)", name)
-    metric = (told or tuned or [None, ""])[1]
-    if metric not in metrics and (told or tuned):
-        hint = suggestion(metric, sorted(metrics))
+    metric, known = (told or tuned or [None, ""])[1], VALIDATED if tuned else metrics
+    if metric not in known and (told or tuned):
+        hint = suggestion(metric, sorted(known))
         raise sweep.error("metric", f"there is no metric {metric!r}{hint}")
     if not tuned and (told is None or int(told[2]) not in shots):
         sizes = ", ".join(map(str, sorted(shots)))
         raise sweep.error(
             "metric", f"no run has {name!r}; name a test score, such as {tables.DRAWS[1]}/auroc@"
             f"{min(shots, default=8)} (draws {' and '.join(tables.DRAWS)}, shots {sizes}), or what "
-            "is tuned, such as best/validation/accuracy",
+            "is tuned, such as best/validation/auroc",
         )  # fmt: skip
 
 
@@ -250,7 +258,7 @@ def _parse(program: Program, sweep: SweepFile, name: str, arguments: list[str]) 
 
 def _culprit(trial: Mapping[str, Scalar], message: str) -> str:
     """The parameter that an error message speaks of."""
-    for name, value in trial.items():
-        if f"--{name} " in message or repr(value) in message:
-            return name
-    return "parameters"
+    named = [name for name in trial if f"--{name} " in message]
+    words = re.split(r"[^\w.'-]+", message)
+    shown = [name for name, value in trial.items() if repr(value) in words]
+    return (named + shown + ["parameters"])[0]

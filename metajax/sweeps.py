@@ -249,7 +249,13 @@ def run_jobs(
         while queue or busy:
             while queue and idle:
                 pool, job = idle.pop(), queue.popleft()
-                busy[pool.submit(_work_and_release, work, job)] = pool, job
+                try:
+                    future = pool.submit(_work_and_release, work, job)
+                except BrokenProcessPool:  # it was killed while it had nothing to do
+                    pool.shutdown(wait=False)
+                    pool = _worker()
+                    future = pool.submit(_work_and_release, work, job)
+                busy[future] = pool, job
                 if on_start is not None:
                     on_start(job.configs)
             for future in wait(busy, return_when=FIRST_COMPLETED).done:

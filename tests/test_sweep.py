@@ -108,7 +108,7 @@ def kill_at_random(folder, chance, times):
         if driver.poll() is None and chance.random() < 0.5:
             driver.kill()
         # A worker ends with its driver; a driver that lost a worker goes on to its end.
-        driver.wait(timeout=600)
+        assert driver.wait(timeout=600) in (0, -9), (folder / "said.txt").read_text()
     finish(folder)
 
 
@@ -142,13 +142,20 @@ def test_what_is_damaged_is_named_and_the_rest_stays(undisturbed, tmp_path):
     (first / "result.json").unlink()
     said = finish(tmp_path)
     assert scores(tmp_path) == undisturbed[1] and "Traceback" not in said
-    # Overwritten: the tables cannot read it, and say so.
+    # Overwritten: it is named with the remedy, the runs after it are made all the same.
     (second / "result.json").write_text("{")
-    driver = start(tmp_path)
+    shutil.rmtree(first)
+    driver = start(tmp_path, "--wandb=offline")
     assert driver.wait(timeout=600) == 2
     said = (tmp_path / "said.txt").read_text().replace("\n", "")
-    assert f"error: cannot read the run's record {second}" in said and "Traceback" not in said
+    assert f"remove {second} to make it again" in said and "Traceback" not in said
+    assert f"{second}/result.json: Expecting" in said.split("error: ")[-1]  # the tables
     assert len(list(home.iterdir())) == RUNS
+    copies = (tmp_path / "smoke-disease_prediction" / "wandb").glob("offline-run-*")
+    assert len(list(copies)) == RUNS - 1
+    shutil.rmtree(second)
+    finish(tmp_path)
+    assert scores(tmp_path) == undisturbed[1]
 
 
 def test_a_full_disk_is_told_and_with_room_the_same_command_goes_on(undisturbed, tmp_path):

@@ -56,6 +56,13 @@ def test_a_grid_is_crossed_deduplicated_and_stripped_of_what_does_not_apply(file
     assert sorted(len(group) for group in sweeps.programs(found.configs)) == [1, 2, 4]
 
 
+def test_a_script_that_cannot_be_imported_is_refused(file, tmp_path):
+    (tmp_path / "broken_script.py").write_text("import nowhere_to_be_found")
+    path = file(FILE, "experiments/disease_prediction.py", "broken_script.py")
+    with pytest.raises(ValueError, match="line 1: .*cannot be imported: No module named 'nowhere"):
+        plan(path)
+
+
 def test_numbers_become_what_the_first_of_their_kind_became(file, monkeypatch):
     calls, parse = [], sweep_plans._parse
     monkeypatch.setattr(
@@ -78,6 +85,10 @@ def test_a_trial_is_the_run_of_the_command_that_an_agent_would_start(file):
     flags = commands.parse(commands.Flags, module.PRESETS, default="full", arguments=arguments)
     (alone,) = commands.configurations(flags, module.ENTRIES, module.SUITE, trial=True)
     assert alone in found.configs
+    arguments[1] = "--learner=lr_c0.1"  # it has no seed: whatever the agent says, one run
+    flags = commands.parse(commands.Flags, module.PRESETS, default="full", arguments=arguments)
+    (alone,) = commands.configurations(flags, module.ENTRIES, module.SUITE, trial=True)
+    assert alone in found.configs and alone.seed == 0
 
 
 def test_shards_split_the_programs_and_keep_them_whole(file):
@@ -110,7 +121,8 @@ def test_shards_split_the_programs_and_keep_them_whole(file):
         ("natural/auroc@8", "auroc", 3, "no run has 'auroc'; name a test score, such as balanced/"),
         ("auroc@8", "auroc@7", 3, "shots 4, 8, 16"),
         ("auroc@8", "aurok@8", 3, "no metric 'aurok'; did you mean au"),
-        ("natural/auroc@8", "best/validation/accurcy", 3, "did you mean accuracy"),
+        ("natural/auroc@8", "best/validation/accuracy", 3, "'accuracy'; did you mean auroc"),
+        ("natural/auroc@8", "best/validation/aurok", 3, "did you mean auroc"),
         ("[0.1, 0.3]", "[]", 7, "values is empty"),
         ("[0.1, 0.3]", "[0.1, 0.1]", 7, "stands there twice"),
         ("[0.1, 0.3]", "[[0.1]]", 7, "[0.1] is not a number"),
@@ -127,6 +139,13 @@ def test_shards_split_the_programs_and_keep_them_whole(file):
         ("value: sklearn_tables", "value: sklearn_table", 5, "did you mean sklearn_tables"),
         ("seed: {values: [0, 1]}", "preset: {values: [full, smoke]}", 8, "must have one value"),
         ("[0, 1]", "{", 9, "no YAML"),
+        ("{value: sklearn_tables}", "{value: {{ x }}}", 5, "no YAML"),
+        ("{value: sklearn_tables}", "{value: !x 1}", 5, "no YAML"),
+        ("method: grid", "method: grid\x01", 1, "no YAML"),
+        ("method", "name: !x 1\nmethod", 2, "no YAML"),
+        ("  inner.lr: {values: [0.1, 0.3]}\n  seed: {values: [0, 1]}\n",
+         "  seed: {values: [0, 1]}\n  inner.lr: {values: [0.1, -0.3]}\n", 8, "inner.lr must be"),
+        ("seed: {values: [0, 1]}", "preset: {value: fulll}", 8, "did you mean full"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_is_refused_with_line_and_remedy(file, old, new, line, told):
@@ -143,6 +162,10 @@ def test_what_cannot_be_run_is_refused_with_line_and_remedy(file, old, new, line
         ("{min: 0, max: 1, distribution: log_uniform_values}", "above 0"),
         ("{min: 0, max: 1, distribution: normal}", "distribution 'normal'; did you mean uniform"),
         ("{min: 0.1, max: 1.0, q: 2}", "uniform has no q"),
+        ("{min: 0.1, max: 1.0, q: 0, distribution: q_uniform}", "q must be above 0"),
+        ("{min: 0.1, max: 1.0, q: a, distribution: q_uniform}", "'a' is no number"),
+        ("{min: 0.1, max: .inf}", "inf is not finite"),
+        ("{min: 0.5, max: 2.5, distribution: int_uniform}", "needs whole numbers"),
         ("{min: 1e-3, max: 1.0}", "write 1.0e-3"),
     ],
 )
@@ -217,5 +240,6 @@ def test_the_command_lists_a_sweep_and_refuses_a_wrong_shard(file):
     assert done.returncode == 0
     assert "12 trials are 7 runs in 3 programs" in " ".join(done.stdout.split())
     assert "sklearn_tables ridge: 2 run(s), seeds [0, 1]" in done.stdout
+    assert "--slurm.jobs must be at least 0" in sweep("--slurm.jobs=-1").stderr
     wrong = sweep("--shard=3/2")
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: --shard must be i/n")

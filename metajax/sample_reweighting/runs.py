@@ -64,7 +64,7 @@ def run(
     method: str, setting: Setting, family: Family, draws: int, steps: int, folder: Path
 ) -> tuple[Path, bool]:
     """Trains and tests one method on one setting: its record, and whether it is a new one."""
-    data, numbers = DATA[setting.data], range(draws)
+    data = DATA[setting.data]
     rate = None if method == HOST else best_rate(method, setting, family, steps, folder)
     inner = Inner() if method == HOST else inner_of(method, setting, steps, rate)
     config = RunConfig(
@@ -73,9 +73,19 @@ def run(
     )  # fmt: skip
     name = records.run_id(config, (family.card,))
     place = folder / "runs" / name
-    if records.is_complete(place):
-        return place, False
+    with records.claim(place.parent, [name]):  # another sweep may be making it
+        if new := not records.is_complete(place):
+            _make(config, rate, setting, family, place)
+    return place, new
+
+
+def _make(
+    config: RunConfig, rate: float | None, setting: Setting, family: Family, place: Path
+) -> None:
+    """Trains and tests, and writes the record."""
     started = time.perf_counter()
+    method, steps, draws = config.learner, config.inner.steps, config.evaluate.episodes
+    numbers = range(draws)
     columns: dict[str, list[np.ndarray]] = {}
     boot, bins = [], []
     for right in setting.right:
@@ -112,15 +122,14 @@ def run(
     result = {
         "status": "complete", "protocol": "disjoint", "tasks": [setting.data], "clusters": [0],
         "interval": "patients", "seconds": {"total": seconds},
-        "hyper": {k: v for k, v in dataclasses.asdict(inner).items() if v is not None},
+        "hyper": {k: v for k, v in dataclasses.asdict(config.inner).items() if v is not None},
         "episodes_digest": f"{zlib.crc32(guess.row.tobytes()):08x}",
     }  # fmt: skip
     records.write_record(
-        folder / "runs" / f".tmp-{name}", place, config=config,
+        place.with_name(f".tmp-{place.name}"), place, config=config,
         environment=records.environment((family.card,)), history=[],
         result=result | records.usage(seconds), arrays=arrays,
     )  # fmt: skip
-    return place, True
 
 
 @jax.jit

@@ -133,7 +133,9 @@ def keep_validation(path: Path, rows: pd.DataFrame) -> None:
         rows = rows.drop_duplicates(VALIDATION[:6]).sort_values(
             VALIDATION[:6], key=lambda c: c.map(order) if c.name in VALIDATION[:3] else c
         )
-        rows.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+        whole = path.with_name(f".tmp-{path.name}")  # read without a claim: never half written
+        rows.to_csv(whole, index=False, float_format="%.6g", lineterminator="\n")
+        whole.replace(path)
 
 
 def predictions(outputs: np.ndarray, query: Examples) -> Predictions:
