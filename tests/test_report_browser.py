@@ -51,11 +51,13 @@ const desk = (w, d) => {
   button.click(); out.up = column(board, 1); out.sort2 = order();
   board.querySelectorAll("thead button")[0].click(); out.names = column(board, 0);
   out.sorted = board.querySelectorAll("[aria-sort]").length;
+  const overview = d.querySelector(".allboards");
   set("learner", "MAM"); out.maml = column(board, 0); out.count = $("count").textContent;
+  out.overall = column(overview, 0);
   set("learner", ""); set("kind", "host"); out.host = column(board, 0);
   set("kind", ""); set("metric", "brier"); out.brier = boards().map((b) => b.dataset.metric);
   set("metric", ""); set("benchmark", "liver");
-  out.liver = boards().map((b) => b.dataset.benchmark);
+  out.liver = boards().map((b) => b.dataset.benchmark); out.hidden = !visible(overview);
   out.figures = [...d.querySelectorAll("#curves [data-benchmark]")].filter(visible)
     .map((p) => p.dataset.benchmark);
   set("benchmark", "");
@@ -71,7 +73,9 @@ const desk = (w, d) => {
     .filter((n) => n.tabIndex < 0).length;
   const all = () => [...d.querySelectorAll("details")];
   w.dispatchEvent(new w.Event("beforeprint")); out.open = all().every((n) => n.open);
-  out.outside = performance.getEntriesByType("resource").map((r) => r.name);
+  out.printed = boards().length; out.boards = d.querySelectorAll(".boardbox").length;
+  w.dispatchEvent(new w.Event("afterprint")); out.after = boards().length;
+  out.outside = w.performance.getEntriesByType("resource").map((r) => r.name);
   out.wide = d.documentElement.scrollWidth;
 };
 const phone = (w, d) => {
@@ -80,6 +84,12 @@ const phone = (w, d) => {
   out.broad = [...d.querySelectorAll("main *")]
     .filter((n) => !n.closest(".scroll,svg") && n.getBoundingClientRect().right > 391)
     .map((n) => n.outerHTML.slice(0, 90)).slice(0, 5);
+  out.cut = [...d.querySelectorAll(".board tbody th")].filter(visible)
+    .filter((n) => n.scrollWidth > n.clientWidth).length;
+  out.stuck = [...d.querySelectorAll("main *")].filter(visible)
+    .filter((n) => !n.closest("svg") && n.scrollWidth > n.clientWidth + 1 && n.tabIndex < 0
+      && w.getComputedStyle(n).overflowX === "auto")
+    .map((n) => n.outerHTML.slice(0, 90));
   out.small = [...d.querySelectorAll("select,input")].filter((n) => n.offsetHeight < 24).length;
 };
 (async () => {
@@ -138,7 +148,8 @@ def test_boards_sort_by_their_buttons(acted):
 @needs_browser
 def test_boards_filter_by_name_kind_metric_and_benchmark(acted):
     assert sorted(acted["maml"]) == ["fomaml", "maml"]
-    assert acted["count"] == "4 of 13 rows"
+    assert sorted(acted["overall"]) == ["fomaml", "maml"]
+    assert acted["count"] == "6 of 20 rows" and acted["hidden"]
     assert sorted(acted["host"]) == ["lr_cv", "pooled_lr"]
     assert set(acted["brier"]) == {"brier"} and len(acted["brier"]) == 2
     assert acted["liver"] == ["liver"] and acted["figures"] == ["liver"]
@@ -156,13 +167,16 @@ def test_the_scatter_compares_any_two_learners(acted):
 @needs_browser
 def test_the_page_can_be_used_by_keyboard_and_screen_reader(acted):
     assert acted["nameless"] == [] and acted["unreachable"] == 0
-    assert acted["open"]  # in print nothing is folded away
+    assert acted["open"] and acted["printed"] == acted["boards"] > 2  # nothing is folded away
+    assert acted["after"] == 2
+    assert acted["stuck"] == []  # what scrolls can be reached
 
 
 @needs_browser
 def test_the_page_fits_a_desk_and_a_phone(acted):
     assert acted["wide"] <= 1200 and acted["narrow"] <= 390, acted["broad"]
     assert acted["small"] == 0
+    assert acted["cut"] == 0  # long names are whole
 
 
 def contrast(one, other):

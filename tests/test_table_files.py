@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metajax import statistics, tables
+from metajax import report, statistics, tables
 from metajax.tables.figures import MOST, highlighted, learning_curves, ranks_figure, svg
 from metajax.tables.grids import Ranks, rank
 from metajax.tables.latex import WIDEST, escaped
+from metajax.tables.markdown import tests as told
 from metajax.tables.published import COLUMNS, lines, read
 from scripts.table import main
 from tests.synthetic_runs import make_run, rewrite, scores_of
@@ -71,10 +72,37 @@ def test_ranks_over_benchmarks_count_every_cluster_once(tmp_path):
 
 def test_below_ten_clusters_ranks_are_not_tested():
     columns = {name: np.arange(9.0)[None] + i for i, name in enumerate("abc")}
-    assert rank([columns], False)[2:] == (None, None)
+    assert rank([columns], False)[3:] == (None, None)
     columns = {name: np.arange(10.0)[None] + i for i, name in enumerate("abc")}
     assert rank([columns], False).friedman < 0.01
-    assert rank([{}], False) == Ranks({}, 0, None, None)
+    assert rank([{}], False) == Ranks({}, 0, 0, None, None)
+
+
+def test_clusters_undefined_at_one_number_of_shots_are_ranked_but_not_tested():
+    columns = {name: np.tile(np.arange(14.0), (2, 1)) + i for i, name in enumerate("abc")}
+    for values in columns.values():
+        values[1, :2] = np.nan
+    found = rank([columns], False)
+    assert (found.blocks, found.tested) == (14, 12)
+    assert found.difference == pytest.approx(statistics.nemenyi_difference(3, 12))
+    assert "over 12 clusters" in told(found)
+    for values in columns.values():
+        values[1, :5] = np.nan
+    assert "fewer than 10 clusters" in told(rank([columns], False))
+
+
+def test_what_diverged_on_one_benchmark_is_last_there_and_ranked_over_all(tmp_path):
+    for benchmark in ("heart", "liver"):
+        for i, name in enumerate(("maml", "ridge", "anil")):
+            lost = name == "anil" and benchmark == "liver"
+            make_run(tmp_path, name, benchmark=benchmark, tasks=12, episodes=96, lift=0.3 * i,
+                     status="diverged" if lost else "complete")  # fmt: skip
+    found = tables.overall(made(tmp_path))
+    # anil is the best of three on heart, the last of three on liver
+    assert found.mean == pytest.approx({"anil": 2.0, "ridge": 1.5, "maml": 2.5})
+    assert found.blocks == 24
+    text = tables.latex(made(tmp_path))
+    assert re.search(r"^anil & .* & 2\.0 \\\\$", text, re.M), text
 
 
 def test_latex_is_escaped_whole_and_split(tmp_path):
@@ -179,22 +207,34 @@ def test_learning_curves_draw_the_numbers(many):
 
 def test_bars_of_the_rank_diagram_join_what_is_not_told_apart():
     mean = {"a": 1.0, "b": 1.5, "c": 3.0, "d": 4.5}
-    (axes,) = ranks_figure([("", Ranks(mean, 12, 0.01, 1.6))]).axes
+    (axes,) = ranks_figure([("", Ranks(mean, 12, 12, 0.01, 1.6))]).axes
     bars = [line.get_xdata().tolist() for line in axes.lines if line.get_linewidth() == 3.5]
     assert bars == [[1.0, 1.5], [1.5, 3.0], [3.0, 4.5]]
     assert "critical difference 1.60" in {text.get_text() for text in axes.texts}
-    (axes,) = ranks_figure([("", Ranks(mean, 3, None, None))]).axes
+    (axes,) = ranks_figure([("", Ranks(mean, 3, 3, None, None))]).axes
     assert not [line for line in axes.lines if line.get_linewidth() == 3.5]
-    assert ranks_figure([("", Ranks({}, 0, None, None))]) is None
-    (axes,) = ranks_figure([("", Ranks({str(i): i for i in range(500)}, 3, None, None))]).axes
+    assert ranks_figure([("", Ranks({}, 0, 0, None, None))]) is None
+    many = {str(i): i for i in range(500)}
+    (axes,) = ranks_figure([("", Ranks(many, 3, 3, None, None))]).axes
     assert sum("  " in text.get_text() for text in axes.texts) == MOST
-    assert "$" in svg(ranks_figure([("$a$", Ranks(mean, 3, None, None))]), "f", "x")
+    # However many groups there are, none is left out.
+    crowd = {f"{i:02d}": 1.0 + i for i in range(30)}
+    (axes,) = ranks_figure([("", Ranks(crowd, 90, 90, 0.01, 5.5))]).axes
+    bars = [line.get_xdata().tolist() for line in axes.lines if line.get_linewidth() == 3.5]
+    assert bars == [[1.0 + i, 6.0 + i] for i in range(25)]
+    assert "$" in svg(ranks_figure([("$a$", Ranks(mean, 3, 3, None, None))]), "f", "x")
 
 
 def committed():
     """Suites with a table that `tables.write` made, and committed records."""
     pages = (ROOT / "results").glob("*/table.tex")
     return [page.parent.name for page in sorted(pages) if (page.parent / "runs").is_dir()]
+
+
+def reported():
+    """Suites with a committed report; a report of one's own may be drawn from predictions."""
+    names = sorted(page.parent.name for page in (ROOT / "results").glob("*/report.html"))
+    return [n for n in names if n not in ("quickstart", "own_data") and not n.startswith("smoke")]
 
 
 @pytest.mark.parametrize("suite", committed())
@@ -210,6 +250,19 @@ def test_committed_tables_regenerate_byte_for_byte(suite, tmp_path):
         if name.endswith(".svg") and f"matplotlib {matplotlib.__version__} ".encode() not in old:
             continue
         assert (copy / name).read_bytes() == old, f"{name}: run scripts/table.py {suite}"
+
+
+@pytest.mark.parametrize("suite", reported())
+def test_committed_reports_regenerate_byte_for_byte(suite, tmp_path):
+    """From what is committed: predictions, from which finer curves are drawn, are not."""
+    folder = ROOT / "results" / suite
+    old = (folder / "report.html").read_text()
+    if f"matplotlib {matplotlib.__version__} " not in old:
+        pytest.skip("made with another release of matplotlib, which places labels elsewhere")
+    shutil.copy(folder.parent / "published.csv", tmp_path)
+    shutil.copytree(folder, tmp_path / suite, ignore=shutil.ignore_patterns("predictions.npz"))
+    report.write(tmp_path / suite, tables.load_runs(tmp_path / suite))
+    assert (tmp_path / suite / "report.html").read_text() == old, f"run scripts/report.py {suite}"
 
 
 @pytest.mark.parametrize("suite", ["sinusoid", "sample_reweighting", "omniglot", "fsmol"])

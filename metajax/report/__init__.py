@@ -12,12 +12,14 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
+import matplotlib
 import pandas as pd
 
 from metajax import tables
 from metajax.report import boards, facts, figures, provenance
 from metajax.tables.figures import (
     INK,
+    MOST,
     axes_in,
     curves_caption,
     draw_curves,
@@ -26,7 +28,7 @@ from metajax.tables.figures import (
     ranks_figure,
     svg,
 )
-from metajax.tables.grids import Grid, grids, overall
+from metajax.tables.grids import Grid, Ranks, grids, overall
 from metajax.tables.layout import SHOWN, footer, name_of, part
 from metajax.tables.markdown import BOLD
 from metajax.tables.published import Line
@@ -35,15 +37,16 @@ from metajax.tables.records import Run, groups
 ROOM = 1_000_000  # bytes for figures
 READING = """<p>Scores are means over tasks of the mean over each task's test episodes and over
 seeds. The 95 % interval in brackets says how far the mean could be by chance. From 10 clusters on
-it resamples clusters (tasks that share patients, molecules or a panel) and speaks for new ones.
-Below 10 it resamples patients within these tasks: it says nothing of other hospitals or diseases,
-and no p-value is given. Two learners whose intervals overlap may still differ, because their
-episodes are the same: bold marks the best and those whose <em>paired</em> difference from it may be
-0. The spread over seeds is not in the interval. AUROC and AUPRC come from balanced draws; Brier,
-ECE, calibration and decision curves from natural draws, where the support has the task's own
-prevalence. In a rank diagram bars join learners whose average ranks differ by less than the
-critical difference. A decision curve asks at which threshold of probability a model is worth
-acting on: it should lie above treating all and treating none.</p>"""
+it resamples clusters (the units that the data cards name) and speaks for new ones. Below 10 it
+resamples patients within these tasks: it says nothing of other hospitals or diseases, and no
+p-value is given. Two learners whose intervals overlap may still differ, because their episodes are
+the same: bold marks the best and those whose <em>paired</em> difference from it may be 0. The
+spread over seeds is not in the interval. Whether a metric is of balanced draws of the support, or
+of natural ones, which have the task's own prevalence, is said below each leaderboard; calibration
+and decision curves are of natural draws where there are any. In a rank diagram bars join learners
+whose average ranks differ by less than the critical difference. A decision curve asks at which
+threshold of probability a model is worth acting on: it should lie above treating all and treating
+none.</p>"""
 
 
 def write(folder: Path, runs: Sequence[Run], title: str | None = None) -> Path:
@@ -134,7 +137,7 @@ def report(
         f"learners; benchmarks: {len(firsts)}.</p>"
         f'<nav aria-label="Sections"><ul>{links}</ul></nav></header>\n<main id="main">{body}</main>'
         f'<script type="application/json" id="tasks">{data}</script><script>{script}</script>'
-        "\n</body></html>\n"
+        f"\n</body></html>\n<!-- matplotlib {matplotlib.__version__} -->\n"
     )
 
 
@@ -144,7 +147,7 @@ class _Pen:
     def __init__(self) -> None:
         self.room, self.number = ROOM, 0
 
-    def __call__(self, figure, caption: str, label: str = "") -> str:
+    def __call__(self, figure, caption: str, label: str = "", *, wide: bool = False) -> str:
         if figure is None:
             return ""
         if self.room < 0:
@@ -152,6 +155,9 @@ class _Pen:
         self.number += 1
         drawn = svg(figure, f"f{self.number}", label or caption)
         self.room -= len(drawn)
+        if wide:  # it scrolls on a phone, by keyboard too
+            drawn = (f'<div class="scroll" tabindex="0" role="region" aria-label="'
+                     f'{escape(label or caption)}">{drawn}</div>')  # fmt: skip
         return f"<figure>{drawn}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
@@ -166,7 +172,8 @@ def _each(firsts: Sequence[Grid], write_one: Callable[[Grid], str]) -> str:
 def _leaderboard(made, firsts, table, runs) -> str:
     out = [boards.filters(made), f'<p class="note">{escape(BOLD)}</p>']
     if len(firsts) > 1:
-        out.append(f"<div><h3>All benchmarks</h3>{boards.overview(firsts, overall(made))}</div>")
+        out.append(f'<div class="allboards"><h3>All benchmarks</h3>'
+                   f"{boards.overview(firsts, overall(made))}</div>")  # fmt: skip
     for grid in firsts:
         own = [g for g in made if (g.suite, g.benchmark) == (grid.suite, grid.benchmark)]
         rows = part(table, grid.suite, grid.benchmark)
@@ -181,12 +188,16 @@ def _leaderboard(made, firsts, table, runs) -> str:
 
 def _ranks(firsts: Sequence[Grid], draw: _Pen) -> str:
     said = "Average ranks over clusters and numbers of shots; 1 is best."
+
+    def one(ranks: Ranks, name: str) -> str:
+        more = len(ranks.mean) - MOST
+        hidden = f" {more} further learners are not drawn." if more > 0 else ""
+        return draw(ranks_figure([("", ranks)]), f"{name}. {said}{hidden}", wide=True)
+
     whole = ""
-    if len(firsts) > 1 and (figure := ranks_figure([("", overall(firsts))])) is not None:
-        whole = draw(figure, f"All benchmarks. {said}")
+    if len(firsts) > 1 and (whole := one(overall(firsts), "All benchmarks")):
         whole = f'<div class="figures"><div><h3>All benchmarks</h3>{whole}</div></div>'
-    return whole + _each(firsts, lambda g: draw(
-        ranks_figure([("", g.ranks)]), f"{name_of(g.metric)}. {said}"))  # fmt: skip
+    return whole + _each(firsts, lambda g: one(g.ranks, name_of(g.metric)))
 
 
 def _curves(grid: Grid, draw: _Pen) -> str:
@@ -215,7 +226,8 @@ def _scatter(data: str, left: str) -> str:
         f'<div id="pairs" hidden><form class="tools" aria-label="Choose two learners">{fields}'
         f'</form><figure><svg id="scatter" viewBox="0 0 440 440" role="img"></svg><figcaption>'
         f'<output id="s-said" aria-live="polite"></output> {escape(left)}</figcaption></figure>'
-        '<details><summary>The numbers behind it</summary><div class="scroll"><table><thead><tr>'
+        '<details><summary>The numbers behind it</summary><div class="scroll" tabindex="0" '
+        'role="region" aria-label="Scores of every task"><table><thead><tr>'
         '<th scope="col">task</th><th scope="col" id="s-xhead"></th><th scope="col" id="s-yhead">'
         '</th><th scope="col">difference</th></tr></thead><tbody id="s-rows"></tbody></table></div>'
         "</details></div>"

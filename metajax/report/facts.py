@@ -36,8 +36,6 @@ def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
         "learners": f"{'; '.join(map(_learner, sorted({r.config['learner'] for r in runs})))}.",
         "encoders": _settings(runs, "encoder"),
         "training": _settings(runs, "train", "inner"),
-        "selection": "The step with the best score on meta-validation tasks; meta-test tasks are "
-                     "read once a run.",
         "seeds": f"Drawn from the run's seed: {listed({r.config['seed'] for r in runs})}.",
         "missing": "Scaling and imputation are fitted on the support or on meta-training rows, "
                    "never on queries.",
@@ -50,8 +48,7 @@ def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
                     "test.",
         "output": "Outputs of classification are probabilities; no threshold is fixed, decision "
                   "curves show all.",
-        "imbalance": "Ranking metrics come from balanced draws of the support, calibration from "
-                     "natural draws.",
+        "imbalance": _draws(made),
         "ensembles": "Seeds are averaged in the scores, never in the predictions.",
         "performance": " ".join(_best(grid) for grid in made[:_MOST]),
         "failures": _failures(tested),
@@ -66,6 +63,10 @@ def facts(runs: Sequence[Run], made: Sequence[Grid]) -> dict[str, str]:
         "limits": "Below 10 clusters intervals speak for these tasks only; the spread over seeds "
                   "is not in them.",
     }  # fmt: skip
+    steps = [run.result.get("steps") for run in tested if run.config["learner"] in METHODS]
+    if steps and all(steps):
+        out["selection"] = ("The step with the best score on meta-validation tasks; meta-test "
+                            "tasks are read once a run.")  # fmt: skip
     told = (("data", "title"), ("outcome", "label"), ("tasks", "task"), ("licences", "licence"))
     out |= {name: _of(have, field) for name, field in told}
     if have:  # long texts stand in the cards once
@@ -95,6 +96,16 @@ def _settings(runs: Sequence[Run], *parts: str) -> str:
     seen = leaves([{p: run.config.get(p) or {} for p in parts} for run in runs])
     told = "; ".join(f"{name} = {span(values)}" for name, values in seen.items())
     return f"{told}." if told else ""
+
+
+def _draws(made: Sequence[Grid]) -> str:
+    """With which draw of the support every metric was tested."""
+    found: dict[str, set[str]] = {}
+    for grid in made:
+        own = {row["draw"] for row in grid.cells.values()} - {""}
+        found.setdefault(name_of(grid.metric), set()).update(own)
+    told = [f"{name} {listed(draws)}" for name, draws in found.items() if draws]
+    return f"Draws of the support, by metric: {', '.join(told)}." if told else ""
 
 
 def _best(grid: Grid) -> str:

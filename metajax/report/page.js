@@ -43,16 +43,17 @@
   }
 
   // Filter: by benchmark (everywhere), metric, kind and name of the learner.
+  let printing = false;
   const show = () => {
     const benchmark = $("benchmark").value, metric = $("metric").value;
     const kind = $("kind").value, words = $("learner").value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const part of all("[data-benchmark]"))
       part.hidden = Boolean(benchmark) && part.dataset.benchmark !== benchmark;
     let shown = 0, total = 0;
-    for (const board of all(".boardbox")) {
-      const first = board.dataset.first === "1";
-      const right = metric ? board.dataset.metric === metric : first;
-      board.hidden = !right || (Boolean(benchmark) && board.dataset.benchmark !== benchmark);
+    for (const board of all(".boardbox, .allboards")) {
+      const { benchmark: own, metric: its, first } = board.dataset;  // the board of all has none
+      const right = own ? (metric ? its === metric : printing || first === "1") : !metric;
+      board.hidden = !right || (Boolean(benchmark) && own !== benchmark);
       for (const row of all("tbody tr", board)) {
         const name = row.cells[0].textContent.toLowerCase();
         row.hidden = (Boolean(kind) && row.dataset.kind !== kind) || !words.every((w) => name.includes(w));
@@ -139,6 +140,10 @@
     $("pairs").hidden = false;
     start();
   }
-  // In print nothing is folded away.
-  addEventListener("beforeprint", () => all("details").forEach((one) => { one.open = true; }));
+  // In print nothing is folded away, and boards of all metrics are there unless one was chosen.
+  addEventListener("beforeprint", () => {
+    all("details").forEach((one) => { one.open = true; });
+    printing = true; show();
+  });
+  addEventListener("afterprint", () => { printing = false; show(); });
 })();

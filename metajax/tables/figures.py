@@ -130,7 +130,6 @@ def draw_ranks(axes: Any, ranks: Ranks) -> None:
     names, value = [name for name, _ in place], np.array([v for _, v in place])
     low, high = 1.0, max(2.0, float(np.ceil(value.max())))
     bars = cliques(value, ranks.difference) if ranks.difference else []
-    bars = bars[:12]
     half, step, gap = (len(names) + 1) // 2, 1.0, 0.45
     top = -1.0 - gap * len(bars)
     pad = 0.04 * (high - low)
@@ -160,14 +159,21 @@ def draw_ranks(axes: Any, ranks: Ranks) -> None:
                   va="bottom", fontsize=8, **ink)  # fmt: skip
 
 
+def _height_of_bars(ranks: Ranks) -> float:
+    """What the bars of a rank diagram add to its height, in inches."""
+    if not ranks.difference:
+        return 0.0
+    value = np.sort([v for v in ranks.mean.values() if np.isfinite(v)])[:MOST]
+    return 0.8 + 0.09 * max(0, len(cliques(value, ranks.difference)) - 12)
+
+
 def ranks_figure(parts: Sequence[tuple[str, Ranks]]) -> Figure | None:
     """Draw one rank diagram under the other; None if nothing is ranked."""
     parts = [(title, ranks) for title, ranks in parts if len(ranks.mean) > 1]
     if not parts:
         return None
     heights = [1.4 + 0.2 * (min(len(ranks.mean), MOST) + 1) // 2 for _, ranks in parts]
-    heights = [h + (0.8 if ranks.difference else 0) for h, (_, ranks) in
-               zip(heights, parts, strict=True)]  # fmt: skip
+    heights = [h + _height_of_bars(ranks) for h, (_, ranks) in zip(heights, parts, strict=True)]
     figure = new_figure(6.2, sum(heights))
     spec = figure.add_gridspec(len(parts), 1, height_ratios=heights)
     for i, (title, ranks) in enumerate(parts):

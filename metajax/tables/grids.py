@@ -29,6 +29,7 @@ class Ranks(NamedTuple):
     Attributes:
       mean: average rank by learner, 1 is best; over blocks and numbers of shots.
       blocks: how many clusters stand behind it.
+      tested: how many of them stand behind the tests: those defined at all numbers of shots.
       friedman: p-value of "all learners are alike"; None below 10 blocks or 3 learners.
       difference: ranks that differ by less than this cannot be told apart (Nemenyi, 5 % over all
         pairs together); None likewise.
@@ -36,6 +37,7 @@ class Ranks(NamedTuple):
 
     mean: dict[str, float]
     blocks: int
+    tested: int
     friedman: float | None
     difference: float | None
 
@@ -55,6 +57,7 @@ class Grid(NamedTuple):
       best: the learner with the best mean over clusters and shots; empty if there is none.
       pvalues: Holm-adjusted Wilcoxon p-values against it; empty below 10 clusters.
       columns: (shots, clusters) means of every learner that was tested at all shots.
+      lost: learners of which a run diverged: they are ranked last.
       ranks: average ranks.
     """
 
@@ -68,6 +71,7 @@ class Grid(NamedTuple):
     best: str
     pvalues: dict[str, float]
     columns: dict[str, np.ndarray]
+    lost: set[str]
     ranks: Ranks
 
 
@@ -128,7 +132,7 @@ def _grid(
     best, pvalues = _against_best(columns, lower)
     return Grid(
         suite, benchmark, metric, learners, sorted(set(rows.shots)), cells, bold, best, pvalues,
-        columns, rank([columns], lower, sorted(lost)),
+        columns, lost, rank([columns], lower, [lost]),
     )  # fmt: skip
 
 
@@ -172,23 +176,27 @@ def _against_best(columns: dict[str, np.ndarray], lower: bool) -> tuple[str, dic
 
 
 def rank(
-    parts: Sequence[dict[str, np.ndarray]], lower: bool | Sequence[bool], lost: Sequence[str] = ()
+    parts: Sequence[dict[str, np.ndarray]],
+    lower: bool | Sequence[bool],
+    lost: Sequence[set[str]] = (),
 ) -> Ranks:
     """Rank the learners that all parts have, over the clusters of all parts.
 
     Args:
       parts: (shots, clusters) means by learner, for every benchmark.
       lower: lower is better, for all parts or each.
-      lost: learners that come last in every part.
+      lost: learners that come last, in each part; none: nobody does.
 
     Returns:
       Their ranks; empty if no learner is in all parts.
     """
     if isinstance(lower, bool):
         lower = [lower] * len(parts)
-    names = sorted(set.intersection(*(set(columns) for columns in parts)) | set(lost))
+    lost = lost or [set()] * len(parts)
+    both = zip(parts, lost, strict=True)
+    names = sorted(set.intersection(*(set(columns) | last for columns, last in both)))
     if not names or not all(parts):
-        return Ranks({}, 0, None, None)
+        return Ranks({}, 0, 0, None, None)
     ranks, blocks = [], []
     for columns, down in zip(parts, lower, strict=True):
         worst = np.full_like(next(iter(columns.values())), np.inf if down else -np.inf)
@@ -202,7 +210,7 @@ def rank(
     tested = len(units) >= MIN_CLUSTERS and len(names) > 2
     mean = ranked.mean(axis=0) if len(ranked) else np.full(len(names), np.nan)
     return Ranks(
-        dict(zip(names, mean.tolist(), strict=True)), len(ranked),
+        dict(zip(names, mean.tolist(), strict=True)), len(ranked), len(units),
         friedman(units) if tested else None,
         nemenyi_difference(len(names), len(units)) if tested else None,
     )  # fmt: skip
@@ -214,4 +222,10 @@ def overall(found: Sequence[Grid]) -> Ranks:
     for grid in found:
         first.setdefault((grid.suite, grid.benchmark), grid)
     own = list(first.values())
-    return rank([g.columns for g in own], [g.metric in LOWER_IS_BETTER for g in own])
+    return ranked_together(own)
+
+
+def ranked_together(own: Sequence[Grid]) -> Ranks:
+    """Rank the learners of several benchmarks by one metric of each."""
+    lower = [grid.metric in LOWER_IS_BETTER for grid in own]
+    return rank([grid.columns for grid in own], lower, [grid.lost for grid in own])

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from metajax.tables.grids import Grid, Ranks, rank
-from metajax.tables.layout import LOWER_IS_BETTER, cell, counts, name_of, number
+from metajax.tables.grids import Grid, Ranks, ranked_together
+from metajax.tables.layout import cell, counts, name_of, number
 from metajax.tables.markdown import BOLD, by_rank, tests
 from metajax.tables.published import Line
 
@@ -51,7 +51,7 @@ def wide(made: Sequence[Grid]) -> Iterator[tuple[str, list[Grid], Ranks]]:
         own = [grid for grid in made if grid.metric == metric]
         ranks = own[0].ranks
         if len(own) > 1:
-            ranks = rank([grid.columns for grid in own], metric in LOWER_IS_BETTER)
+            ranks = ranked_together(own)
         yield metric, own, ranks
 
 

@@ -14,7 +14,7 @@ NAMES = {
     "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "mse": "MSE",
     "spearman": "Spearman", "log_loss": "log-loss", "auprc_gain": "AUPRC minus prevalence",
 }  # fmt: skip
-SHOWN = ("auroc", "auprc", "brier", "ece", "spearman", "mse")
+SHOWN = ("accuracy", "auroc", "auprc", "brier", "ece", "spearman", "mse")
 LOWER_IS_BETTER = ("brier", "ece", "log_loss", "mse")
 FEW = f"fewer than {MIN_CLUSTERS} clusters: no p-values"
 # What the simulated coverage of the intervals is about, and what it is not (tests/test_statistics).
@@ -59,8 +59,14 @@ def part(table: pd.DataFrame, suite: str, benchmark: str) -> pd.DataFrame:
 
 
 def shown(table: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
-    """Return those of the wanted metrics that a benchmark has, in the wanted order."""
-    return [metric for metric in metrics if (table.metric == metric).any()]
+    """Return those of the wanted metrics that a benchmark has, in the wanted order.
+
+    Accuracy is one of N-way benchmarks only (balanced draws and no others): where classes are
+    unequal it says little.
+    """
+    ways = set(table.draw) - {""} == {"balanced"}
+    have = set(table.metric) - (set() if ways else {"accuracy"})
+    return [metric for metric in metrics if metric in have]
 
 
 def order(table: pd.DataFrame, metric: str) -> list[str]:

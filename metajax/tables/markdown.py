@@ -130,9 +130,9 @@ def _rank(ranks: Ranks, learner: str) -> str:
 def tests(ranks: Ranks) -> str:
     """What Friedman and Nemenyi say, as a sentence."""
     if ranks.friedman is None:
-        return f"{FEW}." if ranks.blocks < MIN_CLUSTERS else ""
+        return f"{FEW}." if ranks.tested < MIN_CLUSTERS else ""
     return (
-        f"Ranks: Friedman p = {ranks.friedman:.2g} over {ranks.blocks} clusters; average ranks "
+        f"Ranks: Friedman p = {ranks.friedman:.2g} over {ranks.tested} clusters; average ranks "
         f"that differ by less than {ranks.difference:.2f} are not told apart (Nemenyi, 5 % over "
         "all pairs)."
     )
