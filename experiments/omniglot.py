@@ -175,7 +175,7 @@ def run(method: str, flags: Flags, family: Family, folder: Path, console: Consol
     }  # fmt: skip
     result = {
         "status": "complete" if np.isfinite(history[-1]["loss"]) else "diverged",
-        "protocol": "disjoint", "tasks": [], "clusters": [], "interval": "clusters",
+        "protocol": "disjoint", "tasks": [], "clusters": [],
         "seconds": {"fit": fitted - started, "test": time.perf_counter() - fitted},
         "curve": [[row["step"], row["validation_accuracy"]] for row in history],
     }  # fmt: skip

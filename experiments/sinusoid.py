@@ -127,7 +127,7 @@ def run(method: str, seed: int, steps: int, folder: Path) -> None:
     }  # fmt: skip
     result = {
         "status": "complete" if np.isfinite(history[-1]["loss"]) else "diverged",
-        "protocol": "disjoint", "tasks": [], "clusters": [], "interval": "clusters",
+        "protocol": "disjoint", "tasks": [], "clusters": [],
         "seconds": {"fit": fitted - started, "test": time.perf_counter() - fitted},
     }  # fmt: skip
     records.write_record(

@@ -39,8 +39,15 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # what getrusage counts in
 
 
-def run_id(config: RunConfig, cards: Iterable[Card]) -> str:
-    """The identity of a run: readable first, then a digest of config, data and NUMBERS_VERSION."""
+def run_id(config: RunConfig, cards: Iterable[Card], *, common: bool = False) -> str:
+    """The identity of a run: readable first, then a digest of what determines its numbers.
+
+    Args:
+      config: resolved.
+      cards: of its data.
+      common: the benchmark's (`metajax.benchmarks.Benchmark`): the first records took its tasks as
+        independent.
+    """
     files = sorted((file.path, file.sha256) for card in cards for file in card.files)
     versions = sorted((card.name, card.version) for card in cards)
     told = dataclasses.asdict(config)
@@ -54,7 +61,7 @@ def run_id(config: RunConfig, cards: Iterable[Card]) -> str:
     for name, value in (("name", "mlp"), ("dtype", "float32")):
         if told["encoder"][name] == value:
             del told["encoder"][name]
-    content = [told, files, versions, NUMBERS_VERSION]
+    content = [told, files, versions, NUMBERS_VERSION, *["common patients"] * common]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
     return f"{config.benchmark}-{config.learner}-s{config.seed}-{digest}"
 

@@ -91,7 +91,7 @@ def run_many(
         raise ValueError("runs of one program may differ in seed and numbers only")
     home = suite_folder / "runs"
     home.mkdir(parents=True, exist_ok=True)
-    names = [records.run_id(config, benchmark.cards) for config in configs]
+    names = [records.run_id(one, benchmark.cards, common=benchmark.common) for one in configs]
     every = dict(zip(names, configs, strict=True))
     with records.claim(home, names, wait=wait):
         todo = [name for name in every if not records.is_complete(home / name)]
@@ -158,7 +158,6 @@ def _run_together(
             "hyper": hyper_used(config),
             "tasks": list(benchmark.task_names),
             "clusters": [int(c) for c in benchmark.clusters],
-            "interval": "clusters" if len(set(benchmark.clusters)) >= 10 else "patients",
         }
         result["seconds"]["total"] = seconds  # of all runs of the program together
         result |= usage

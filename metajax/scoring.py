@@ -30,9 +30,6 @@ BOOT_METRICS = {
 ONE_DRAW = {kind: natural + balanced for kind, (natural, balanced) in BOOT_METRICS.items()}
 ONE_DRAW["multiclass"] += ("accuracy",)
 BOOT_DRAWS = 400
-# From this share of patients in several tasks on, one bootstrap draw of patients holds for all
-# tasks; below, tasks are drawn independently, as the error of their mean is then the same.
-SHARED_PATIENTS = 0.05
 
 
 def _settings(benchmark: Benchmark) -> Iterator[tuple[int, int]]:
@@ -113,7 +110,7 @@ def _deviations(
     Seeded by benchmark and task alone: equal patients are drawn for every learner.
     """
     seed = zlib.crc32(benchmark.name.encode())
-    common = _common_draws(benchmark, [guess for guess, _ in parts], seed)
+    common = _common_draws(benchmark, [g for g, _ in parts], seed) if benchmark.common else None
     found: dict[str, dict[int, np.ndarray]] = {name: {} for name in names}
     for guess, scores in parts:
         influence = _influence(benchmark.spec, names, guess.outputs, guess.y, guess.mask)
@@ -135,21 +132,10 @@ def _deviations(
 
 def _common_draws(
     benchmark: Benchmark, guesses: list[Predictions], seed: int
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """One bootstrap draw of patients for all tasks, where many are in several of them.
-
-    Returns:
-      All queried patients (P,), ascending, and Poisson weights (draws, P); None where tasks hardly
-      share any.
-    """
-    pairs = []
-    for guess in guesses:
-        real = guess.row >= 0
-        task = np.broadcast_to(guess.task[:, None], real.shape)
-        pairs.append(np.stack([benchmark.patients[guess.row[real]], task[real]]))
-    patients, tasks = np.unique(np.unique(np.concatenate(pairs, 1), axis=1)[0], return_counts=True)
-    if (tasks > 1).mean() < SHARED_PATIENTS:
-        return None
+) -> tuple[np.ndarray, np.ndarray]:
+    """All queried patients (P,), ascending, and their Poisson weights (draws, P)."""
+    rows = np.concatenate([guess.row[guess.row >= 0] for guess in guesses])
+    patients = np.unique(benchmark.patients[rows])
     rng = np.random.default_rng(seed)
     return patients, rng.poisson(1.0, (BOOT_DRAWS, len(patients))).astype(np.int8)
 

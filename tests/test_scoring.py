@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from metajax import scoring
+from metajax.benchmarks.protocol import common_patients
 from metajax.evaluation import Predictions, score
 from metajax.types import TaskSpec
 
@@ -25,7 +26,12 @@ def guesses(rows, tasks, rng):
 
 def spread(parts, patients):
     """Standard deviations of each task's AUROC and of their mean, over the bootstrap."""
-    benchmark = SimpleNamespace(name="b", spec=SPEC, patients=patients)
+    row, task = (np.concatenate([getattr(one, name) for one in parts]) for name in ("row", "task"))
+    rows = SimpleNamespace(
+        groups=patients[row], task=np.broadcast_to(task[:, None], row.shape), clusters=np.arange(2)
+    )
+    common = common_patients(rows, np.ones(row.shape, bool))
+    benchmark = SimpleNamespace(name="b", spec=SPEC, patients=patients, common=common)
     parts = [(part, score(SPEC, part)) for part in parts]
     found = scoring._deviations(benchmark, parts, ("auroc",))["auroc"]
     each = np.stack(list(found.values()))
@@ -45,15 +51,25 @@ def test_tasks_on_the_same_patients_are_not_independent(folds):
         assert mean == pytest.approx(each.mean() / factor**0.5, rel=0.12 if factor == 2 else 1e-6)
 
 
-def test_a_few_shared_patients_change_nothing():
+@pytest.mark.parametrize(
+    ("shared", "clusters", "common"), [(0, 9, False), (4, 9, False), (5, 9, True), (100, 10, False)]
+)
+def test_tasks_are_drawn_together_if_they_share_patients_and_are_few(shared, clusters, common):
+    """100 patients, `shared` of them in two tasks, the others in one of the other tasks."""
+    others = np.arange(100) % (clusters - 1) + 1
+    task = np.concatenate([others, np.zeros(max(shared, 1), int)])
+    groups = np.concatenate([np.arange(100), np.arange(shared) if shared else [100]])
+    family = SimpleNamespace(groups=groups, task=task, clusters=np.arange(clusters))
+    assert common_patients(family, np.ones(len(task), bool)) is common
+    assert not common_patients(family, task > 0)  # what no test task queries is not counted
+
+
+def test_common_draws_are_poisson():
     rows = np.arange(2 * PATIENTS).reshape(2, -1)
     part = guesses(rows, np.array([0, 1]), np.random.default_rng(0))
-    few = np.arange(2 * PATIENTS)
-    few[PATIENTS : PATIENTS + 10] = np.arange(10)  # 10 of 590
-    assert scoring._common_draws(SimpleNamespace(patients=few), [part], 0) is None
-    few[PATIENTS : PATIENTS + 60] = np.arange(60)
-    patients, weights = scoring._common_draws(SimpleNamespace(patients=few), [part], 0)
-    assert patients.tolist() == sorted(set(few.tolist()))
-    assert weights.shape == (scoring.BOOT_DRAWS, len(patients))
+    ids = np.arange(2 * PATIENTS) % PATIENTS
+    patients, weights = scoring._common_draws(SimpleNamespace(patients=ids), [part], 0)
+    assert patients.tolist() == list(range(PATIENTS))
+    assert weights.shape == (scoring.BOOT_DRAWS, PATIENTS)
     assert weights.mean() == pytest.approx(1, abs=0.01)
     assert weights.var() == pytest.approx(1, abs=0.02)

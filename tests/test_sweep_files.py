@@ -1,6 +1,7 @@
 """Sweep files: what they say, and that what cannot be run is refused with its line."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from metajax import commands, config, sweep_files, sweep_plans, sweeps
+from metajax import commands, config, records, sweep_files, sweep_plans, sweeps
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = """\
@@ -231,6 +232,19 @@ def test_the_sweep_of_a_committed_suite_is_its_committed_runs(suite):
     ]
     assert planned == {(one["benchmark"], one["learner"], one["seed"]) for one in records}
     assert len(records) == len(planned)
+
+
+@pytest.mark.skipif("METAJAX_DATA" not in os.environ, reason="METAJAX_DATA names no directory")
+@pytest.mark.parametrize(
+    "suite", ["disease_prediction", "imaging", "genomics", "drug_discovery"]
+)
+def test_a_committed_sweep_given_again_has_nothing_to_do(suite):
+    """Nothing has changed the names under which its records are looked for."""
+    found = sweep_plans.check(ROOT / "experiments" / "sweeps" / f"{suite}.yaml")
+    for one in found.configs:
+        benchmark = found.program.build(one.benchmark, one.shots, None)
+        name = records.run_id(one, benchmark.cards, common=benchmark.common)
+        assert records.is_complete(ROOT / "results" / suite / "runs" / name), name
 
 
 def test_the_command_lists_a_sweep_and_refuses_a_wrong_shard(file):

@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metajax.benchmarks.protocol import Benchmark, Fold, Shared, pooled_rows, separated
+from metajax.benchmarks.protocol import (
+    Benchmark,
+    Fold,
+    Shared,
+    common_patients,
+    pooled_rows,
+    separated,
+)
 from metajax.datasets import Family, scaled
 from metajax.tasks import task_pool
 from metajax.types import Episode, TaskSource
@@ -90,6 +97,7 @@ def leave_one_task_out(
             prepare=prepare,
         )  # fmt: skip
 
+    tested = [np.isin(family.task, test) & refit for test, *_, refit in plans]
     made = []
     for (test, validation, sources, train, select, refit), x_train, x_refit in zip(
         plans, inputs[::2], inputs[1::2], strict=True
@@ -116,6 +124,7 @@ def leave_one_task_out(
         family.groups,
         (family.card,),
         (0,) if made[0].test.spec.kind == "regression" else (0, 1),
+        common_patients(family, np.any(tested, axis=0)),
     )
 
 

@@ -13,12 +13,15 @@ import jax
 import numpy as np
 
 from metajax.datasets import Card, Family
+from metajax.statistics import MIN_CLUSTERS
 from metajax.types import TaskSource, TaskSpec, flat
 
 Rows = tuple[np.ndarray, np.ndarray]
 Shared = Literal["drop", "divide", "shared"]
 # How many of the cases each side gets where they are divided: training, validation, test.
 SHARES = (0.5, 0.2, 0.3)
+# Below this share of patients in several tasks the error of the tasks' mean is as if none were.
+SHARED_PATIENTS = 0.05
 
 
 class Fold(NamedTuple):
@@ -58,6 +61,8 @@ class Benchmark(NamedTuple):
       patients: (R,) the patient of every row of the test pool.
       cards: the data it is made of.
       draws: of the supports it is tested with: 0 natural, 1 balanced.
+      common: test tasks share patients, and are too few to be resampled themselves: one bootstrap
+        draw of patients must hold for all of them. See `common_patients`.
     """
 
     name: str
@@ -70,6 +75,25 @@ class Benchmark(NamedTuple):
     patients: np.ndarray
     cards: tuple[Card, ...]
     draws: tuple[int, ...] = (0, 1)
+    common: bool = False
+
+
+def common_patients(family: Family, rows: np.ndarray) -> bool:
+    """Whether tasks err together because they are tested on the same patients.
+
+    Args:
+      family: the rows.
+      rows: (R,) bool, those that test tasks may query.
+
+    Returns:
+      True if `SHARED_PATIENTS` of their patients are in several tasks and the tasks have too few
+      clusters for a bootstrap over clusters, so that patients are resampled.
+    """
+    pairs = np.unique(np.stack([family.groups[rows], family.task[rows]]), axis=1)
+    tasks_of_patient = np.unique(pairs[0], return_counts=True)[1]
+    clusters = len(np.unique(np.asarray(family.clusters)[np.unique(pairs[1])]))
+    shared = (tasks_of_patient > 1).mean() >= SHARED_PATIENTS
+    return bool(shared and clusters < MIN_CLUSTERS)
 
 
 def episode_key(benchmark: Benchmark, shots: int, draw: int) -> jax.Array:

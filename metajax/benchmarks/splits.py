@@ -9,7 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metajax.benchmarks.protocol import Benchmark, Fold, Shared, pooled_rows, separated, usable
+from metajax.benchmarks.protocol import (
+    Benchmark,
+    Fold,
+    Shared,
+    common_patients,
+    pooled_rows,
+    separated,
+    usable,
+)
 from metajax.datasets import Family, scaled
 from metajax.tasks import task_pool
 from metajax.tasks.sampler import Draw
@@ -87,4 +95,5 @@ def from_splits(
         family.groups,
         (family.card,),
         (0,) if fold.test.spec.kind == "regression" else (0, 1),
+        common_patients(family, keep & np.isin(family.task, tasks[2])),
     )

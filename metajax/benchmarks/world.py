@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from metajax.benchmarks.protocol import Benchmark, Fold, Rows
+from metajax.benchmarks.protocol import Benchmark, Fold, Rows, common_patients
 from metajax.datasets import Family
 from metajax.tasks import task_pool
 from metajax.types import TaskSource
@@ -57,4 +57,5 @@ def from_world(
         family.clusters,
         family.groups,
         (family.card,),
+        common=common_patients(family, np.ones(len(family.task), bool)),
     )

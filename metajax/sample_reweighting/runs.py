@@ -121,7 +121,7 @@ def _make(
     seconds = round(time.perf_counter() - started, 2)
     result = {
         "status": "complete", "protocol": "disjoint", "tasks": [setting.data], "clusters": [0],
-        "interval": "patients", "seconds": {"total": seconds},
+        "seconds": {"total": seconds},
         "hyper": {k: v for k, v in dataclasses.asdict(config.inner).items() if v is not None},
         "episodes_digest": f"{zlib.crc32(guess.row.tobytes()):08x}",
     }  # fmt: skip
