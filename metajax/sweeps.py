@@ -245,8 +245,9 @@ def run_jobs(
     # A pool of one process each: a worker that is killed takes no other one along.
     idle = [_worker() for _ in range(min(workers, len(queue)))]
     busy: dict[Future, tuple[ProcessPoolExecutor, Job]] = {}
+    ended: deque[tuple[Job, list[Outcome]]] = deque()
     try:
-        while queue or busy:
+        while queue or busy or ended:
             while queue and idle:
                 pool, job = idle.pop(), queue.popleft()
                 try:
@@ -258,6 +259,9 @@ def run_jobs(
                 busy[future] = pool, job
                 if on_start is not None:
                     on_start(job.configs)
+            if ended:  # told while the workers go on: a copy in W&B may take seconds
+                settle(*ended.popleft())
+                continue
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 pool, job = busy.pop(future)
                 try:
@@ -268,7 +272,7 @@ def run_jobs(
                     reason = "its worker process was killed; the same command goes on from here"
                     found = [Outcome(config, None, reason) for config in job.configs]
                 idle.append(pool)
-                settle(job, found)
+                ended.append((job, found))
     except BaseException:
         for pool in [*idle, *(pool for pool, _ in busy.values())]:
             for process in list((pool._processes or {}).values()):

@@ -13,7 +13,7 @@ FIXED = ("shots", "draw", "episode", "task", "cluster")
 DRAWS = ("natural", "balanced")
 # What the summary holds of result.json, beside the scores.
 RESULT = ("status", "reason", "steps", "seconds", "device_seconds", "peak_memory_bytes",
-          "episodes_digest", "interval")  # fmt: skip
+          "episodes_digest")  # fmt: skip
 # Plotted over the support size, each read from the first draw that there is (as in the tables).
 PLOTTED = (("auroc", ("balanced", "natural")), ("brier", ("natural", "balanced")),
            ("mse", ("natural", "balanced")))  # fmt: skip

@@ -1,0 +1,118 @@
+"""What a sweep costs beside its runs, and how listing and report grow with them.
+
+    python scripts/benchmark_sweeps.py     10 minutes on two cores, no data needed
+
+A sweep of 200 tiny runs, with one worker process and with two, with and without copies in Weights &
+Biases; `runs.py ls` of 5,000 runs; the report of 1,000. The runs to list and to report are the
+committed ones of disease_prediction under further seeds. Medians of rounds, the cases in turn;
+programs are compiled before. Writes results/speed/sweeps-cpu.csv.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import pandas as pd
+
+from metajax import records
+
+ROOT = Path(__file__).parent.parent
+RUNS, ROUNDS = 200, 3
+SWEEP = """\
+program: experiments/disease_prediction.py
+method: grid
+metric: {name: balanced/auroc@4, goal: maximize}
+parameters:
+  preset: {value: smoke}
+  benchmark: {value: sklearn_tables}
+  learner: {values: [maml, anil]}
+  inner.lr: {values: [0.03, 0.1, 0.3, 1.0]}
+  seed: {values: %s}
+"""
+
+
+def call(*command: object) -> float:
+    """Seconds that a script takes, from start to end."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr[-500:]}")
+    return time.perf_counter() - began
+
+
+def sweep(folder: Path, workers: int, wandb: str) -> dict[str, float]:
+    """A sweep of tiny runs: all of it; given again, when nothing is left to run; its programs."""
+    folder.mkdir()
+    (file := folder / "sweep.yaml").write_text(SWEEP % list(range(RUNS // 8)))
+    command = ("scripts/sweep.py", file, f"--workers={workers}", f"--wandb={wandb}")
+    command += (f"--results={folder}",)
+    seconds, again = call(*command), call(*command)
+    runs = list((folder / "smoke-disease_prediction" / "runs").glob("*/result.json"))
+    if len(runs) != RUNS:
+        raise RuntimeError(f"{len(runs)} runs instead of {RUNS}")
+    results = [json.loads(path.read_text()) for path in runs]
+    # Every run states what its whole program took.
+    programs = sum(one["seconds"]["total"] / one["runs_in_program"] for one in results) / workers
+    overhead = (seconds - again - programs) / programs
+    return {"seconds": seconds, "again_s": again, "programs_s": programs, "overhead": overhead}
+
+
+def multiplied(folder: Path, count: int) -> Path:
+    """So many runs: links to the committed ones, under further seeds."""
+    every = sorted((ROOT / "results" / "disease_prediction" / "runs").iterdir())
+    for turn, run in itertools.islice(itertools.product(itertools.count(), every), count):
+        home = folder / "disease_prediction" / "runs" / f"{run.name}-{turn}"
+        shutil.copytree(run, home, copy_function=os.symlink)
+        config = json.loads((home / "config.json").read_text())
+        records.write_json(home / "config.json", config | {"seed": config["seed"] + 3 * turn})
+    return folder
+
+
+def main() -> int:
+    """Measures and writes the table."""
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as place:
+        base = Path(place)
+        # Its own cache: a sweep of before would make the first round faster than the others.
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(base / "compiled")
+        cases = list(itertools.product((1, 2), ("disabled", "offline")))
+        for turn in range(ROUNDS + 1):  # the first one compiles
+            for workers, wandb in cases[:: 1 if turn % 2 else -1]:
+                case = {"what": "sweep", "runs": RUNS, "workers": workers, "wandb": wandb}
+                found = sweep(base / f"{turn}-{workers}-{wandb}", workers, wandb)
+                print(case, {name: round(value, 3) for name, value in found.items()}, flush=True)
+                rows += [case | found] if turn else []
+        many, some = multiplied(base / "many", 5_000), multiplied(base / "some", 1_000)
+        for _ in range(ROUNDS):
+            seconds = call("scripts/runs.py", f"--results={many}", "ls")
+            rows.append({"what": "runs.py ls", "runs": 5_000, "seconds": seconds})
+            seconds = call("scripts/report.py", "disease_prediction", f"--results={some}")
+            size = (some / "disease_prediction" / "report.html").stat().st_size / 1e6
+            rows.append({"what": "report.py", "runs": 1_000, "seconds": seconds, "megabytes": size})
+    keys = ["what", "runs", "workers", "wandb"]
+    table = pd.DataFrame(rows).groupby(keys, dropna=False, sort=False).median().reset_index()
+    told = records.environment(())
+    table = table.assign(
+        rounds=ROUNDS, device=told["hardware"]["cpu"], cores=os.cpu_count(), jax=jax.__version__,
+        commit=(told["commit"] or "")[:12], modified=told["modified"],
+    )  # fmt: skip
+    path = ROOT / "results" / "speed" / "sweeps-cpu.csv"
+    table.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
+    print(table.to_string(), f"wrote {path}", sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
