@@ -1,10 +1,10 @@
 """What a sweep costs beside its runs, and how listing and report grow with them.
 
-    python scripts/benchmark_sweeps.py     10 minutes on two cores, no data needed
+    python scripts/benchmark_sweeps.py     18 minutes on two cores, no data needed
 
 A sweep of 200 tiny runs, with one worker process and with two, with and without copies in Weights &
 Biases; `runs.py ls` of 5,000 runs; the report of 1,000. The runs to list and to report are the
-committed ones of disease_prediction under further seeds. Medians of rounds, the cases in turn;
+committed ones of disease_prediction under further seeds. Medians of two rounds, the cases in turn;
 programs are compiled before. Writes results/speed/sweeps-cpu.csv.
 """
 
@@ -27,7 +27,7 @@ import pandas as pd
 from metajax import records
 
 ROOT = Path(__file__).parent.parent
-RUNS, ROUNDS = 200, 3
+RUNS, ROUNDS = 200, 2
 SWEEP = """\
 program: experiments/disease_prediction.py
 method: grid
