@@ -146,11 +146,27 @@ def costs(folder: Path) -> str:
     return "\n".join(parts).strip()
 
 
+def sweeps(folder: Path) -> str:
+    """Seconds beside the runs."""
+    lines = ["| | device | seconds | of them beside the runs |", "| --- | --- | --- | --- |"]
+    for file in sorted(folder.glob("sweeps-*.csv")):
+        for _, row in pd.read_csv(file).iterrows():
+            what, beside = f"`{row.what}`, {row.runs:,} runs", ""
+            if row.what == "sweep":
+                processes = "one process" if row.workers == 1 else f"{row.workers:.0f} workers"
+                what = f"{row.runs} tiny runs, {processes}, W&B {row.wandb}"
+                beside = f"{row.overhead:.0%} of the programs' {short(row.programs_s)} s"
+            elif row.what == "report.py":
+                what += f", {row.megabytes:.2f} MB"
+            lines.append(f"| {what} | {row.device} | {short(row.seconds)} | {beside} |")
+    return "\n".join(lines)
+
+
 def filled(page: str, folder: Path) -> str:
     """The page with its tables between their marks."""
     made = {
         "against": against_torch(measured(folder)), "naive": against_naive(folder),
-        "together": together(folder), "costs": costs(folder),
+        "together": together(folder), "costs": costs(folder), "sweeps": sweeps(folder),
     }  # fmt: skip
     for name, text in made.items():
         before, rest = page.split(f"<!-- {name} -->\n", 1)
