@@ -272,6 +272,17 @@ def test_a_worker_that_was_killed_while_idle_is_replaced(tmp_path, monkeypatch):
     assert len(outcomes) == 2 and all(one.folder for one in outcomes)
 
 
+def test_a_worker_has_its_next_program_before_the_last_one_is_told(tmp_path, monkeypatch):
+    """Who is told copies the runs to W&B, which may take seconds."""
+    monkeypatch.setattr(sweeps, "ProcessPoolExecutor", Pool)
+    seen = []
+    run_all(
+        [config(), config("ridge"), config("lr_c0.1")], build, tmp_path, workers=2,
+        on_start=lambda _: seen.append("start"), on_done=lambda _: seen.append("done"),
+    )  # fmt: skip
+    assert seen == ["start"] * 3 + ["done"] * 3
+
+
 def test_what_fails_once_is_tried_again(tmp_path):
     failures = iter([OSError("the disk was away")])
 
