@@ -2,10 +2,11 @@
 
     python scripts/benchmark_sweeps.py     15 minutes on two cores, no data needed
 
-A sweep of 200 tiny runs, with one worker process and with two, with and without copies in Weights &
-Biases; `runs.py ls` of 5,000 runs; the report of 1,000. The runs to list and to report are the
-committed ones of disease_prediction under further seeds. Medians of two rounds, the cases in turn;
-programs are compiled before. Writes results/speed/sweeps-cpu.csv.
+The smoke sweep of disease_prediction grown to 200 tiny runs, with one worker process and with two,
+with and without copies in Weights & Biases; `runs.py ls` of 5,000 runs; the report of 1,000. The
+runs to list and to report are the committed ones of disease_prediction under further seeds. Two
+rounds, the cases in turn; programs are compiled before. Writes results/speed/sweeps-cpu.csv, one
+line a measurement.
 """
 
 from __future__ import annotations
@@ -22,24 +23,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+os.environ["JAX_PLATFORMS"] = "cpu"  # also of the scripts that are called
+
 import jax
 import pandas as pd
+import yaml
 
 from metajax import records
 
 ROOT = Path(__file__).parent.parent
 RUNS, ROUNDS = 200, 2
-SWEEP = """\
-program: experiments/disease_prediction.py
-method: grid
-metric: {name: balanced/auroc@4, goal: maximize}
-parameters:
-  preset: {value: smoke}
-  benchmark: {value: sklearn_tables}
-  learner: {values: [maml, anil]}
-  inner.lr: {values: [0.03, 0.1, 0.3, 1.0]}
-  seed: {values: %s}
-"""
+SMOKE = ROOT / "experiments" / "sweeps" / "smoke" / "disease_prediction.yaml"
+RATES = [0.03, 0.1, 0.3, 1.0]
 
 
 def call(*command: object) -> float:
@@ -56,7 +51,11 @@ def call(*command: object) -> float:
 def sweep(folder: Path, workers: int, wandb: str) -> dict[str, float]:
     """A sweep of tiny runs: all of it; given again, when nothing is left to run; its programs."""
     folder.mkdir()
-    (file := folder / "sweep.yaml").write_text(SWEEP % list(range(RUNS // 8)))
+    content, learners = yaml.safe_load(SMOKE.read_text()), ["maml", "anil"]
+    seeds = list(range(RUNS // (len(learners) * len(RATES))))
+    more = {"learner": learners, "inner.lr": RATES, "seed": seeds}
+    content["parameters"] |= {name: {"values": values} for name, values in more.items()}
+    (file := folder / "sweep.yaml").write_text(yaml.safe_dump(content))
     command = ("scripts/sweep.py", file, f"--workers={workers}", f"--wandb={wandb}")
     command += (f"--results={folder}",)
     seconds, again = call(*command), call(*command)
@@ -107,13 +106,10 @@ def main() -> int:
         # Its own cache: programs of before would make the first round faster than the others.
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(place) / "compiled")
         for row in measured(Path(place)):
-            cells = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
-            print(" ".join(f"{k}={v}" for k, v in cells.items()), flush=True)
+            print(row, flush=True)
             rows.append(row)
-    keys = ["what", "runs", "workers", "wandb"]
-    table = pd.DataFrame(rows).groupby(keys, dropna=False, sort=False).median().reset_index()
-    table = table.assign(
-        rounds=ROUNDS, device=told["hardware"]["cpu"], cores=os.cpu_count(), jax=jax.__version__,
+    table = pd.DataFrame(rows).assign(
+        device=told["hardware"]["cpu"], cores=os.cpu_count(), jax=jax.__version__,
         commit=(told["commit"] or "")[:12], modified=told["modified"],
     )  # fmt: skip
     path = ROOT / "results" / "speed" / "sweeps-cpu.csv"

@@ -147,18 +147,28 @@ def costs(folder: Path) -> str:
 
 
 def sweeps(folder: Path) -> str:
-    """Seconds beside the runs."""
-    lines = ["| | device | seconds | of them beside the runs |", "| --- | --- | --- | --- |"]
+    """Medians of the rounds, with the least and the most; what is beside the runs, for each."""
+
+    def cell(values: pd.Series) -> str:
+        low, middle, high = (short(v) for v in (values.min(), values.median(), values.max()))
+        return f"{middle} [{low}, {high}]"
+
+    lines = [
+        "| device | what | all, s | the programs, s | beside them, % | ms a run |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for file in sorted(folder.glob("sweeps-*.csv")):
-        for _, row in pd.read_csv(file).iterrows():
-            what, beside = f"`{row.what}`, {row.runs:,} runs", ""
-            if row.what == "sweep":
-                processes = "one process" if row.workers == 1 else f"{row.workers:.0f} workers"
-                what = f"{row.runs} tiny runs, {processes}, W&B {row.wandb}"
-                beside = f"{row.overhead:.0%} of the programs' {short(row.programs_s)} s"
-            elif row.what == "report.py":
-                what += f", {row.megabytes:.2f} MB"
-            lines.append(f"| {what} | {row.device} | {short(row.seconds)} | {beside} |")
+        keys = ["device", "what", "runs", "workers", "wandb"]
+        for key, rows in pd.read_csv(file).groupby(keys, dropna=False, sort=False):
+            device, what, runs, workers, wandb = key
+            told, cells = f"`{what}`, {runs:,} runs", ["", "", ""]
+            if what == "sweep":
+                told = f"{runs} runs, workers: {workers:.0f}, W&B {wandb}"
+                beside = rows.overhead * rows.programs_s / runs
+                cells = [cell(one) for one in (rows.programs_s, 100 * rows.overhead, 1e3 * beside)]
+            elif what == "report.py":
+                told += f", {rows.megabytes.max():.2f} MB"
+            lines.append(f"| {device} | {told} | {cell(rows.seconds)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
