@@ -1,0 +1,10 @@
+"""What hostile lines need in their folder before they start; each is called with that folder."""
+
+import os
+from pathlib import Path
+
+
+def symlink_loop(tmp: Path) -> None:
+    """Two links that lead to each other."""
+    os.symlink("b.yaml", tmp / "a.yaml")
+    os.symlink("a.yaml", tmp / "b.yaml")
