@@ -1,0 +1,71 @@
+"""Conformal prediction across tasks: other diseases say what is usual (of `conformal`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metajax.conformal.rows import categorised, least_rows, sets
+from metajax.conformal.scores import finite
+
+
+def task_p_values(
+    calibration: np.ndarray,
+    tasks: np.ndarray,
+    scores: np.ndarray,
+    *,
+    category: np.ndarray | None = None,
+    categories: np.ndarray | None = None,
+) -> np.ndarray:
+    """P-values of candidate labels of a new task, from the queries of other tasks.
+
+    Where all k labelled rows are needed to adapt, none is left to calibrate on. So scores come
+    from other tasks: adapt to k of their rows, judge others. Every task has the weight of one row,
+    however many it has; its share of scores at least as strange is what counts.
+
+    Args:
+      calibration: (n,) scores of the true labels of query rows of T other tasks.
+      tasks: (n,) the task of each; what is not independent (tables of one disease) is one task.
+      scores: candidates' scores, any shape.
+      category: as for `p_values`; then tasks are those that have rows of the category.
+      categories: likewise.
+
+    Returns:
+      P-values of the shape of `scores`. If the T tasks and the new one are exchangeable (drawn
+      alike: not a task of another kind), the sets miss the truth with a probability of `alpha` at
+      most, over tasks and rows together. A given task may fare worse: look at coverage by task.
+      With fewer than `least_rows` tasks, however many rows, every set is everything.
+
+    Raises:
+      ValueError: for shapes that do not fit, or scores that are not finite.
+
+    Reference:
+      Lee, Barber, Willett (2023), Distribution-free inference with hierarchical data, HCP.
+    """
+    calibration, scores = finite(calibration, "calibration scores"), finite(scores, "scores")
+    tasks = np.asarray(tasks)
+    if calibration.ndim != 1 or tasks.shape != calibration.shape:
+        raise ValueError(
+            f"calibration and tasks are (n,); got {calibration.shape} and {tasks.shape}"
+        )
+    category, where = categorised(calibration, scores, category, categories)
+    found = np.ones(scores.shape)
+    for name in np.unique(where):
+        given, mine = category == name, where == name
+        order = np.argsort(calibration[given], kind="stable")
+        _, place, count = np.unique(tasks[given], return_inverse=True, return_counts=True)
+        # From above: the mass of the scores at least as strange. Rounded, because sums of thirds
+        # must be what they stand for.
+        mass = np.cumsum((1.0 / count)[place][order][::-1])[::-1].round(9)
+        first = np.searchsorted(calibration[given][order], scores[mine], side="left")
+        found[mine] = (1.0 + np.append(mass, 0.0)[first]) / (len(count) + 1)
+    return found
+
+
+def task_threshold(calibration: np.ndarray, tasks: np.ndarray, alpha: float) -> float:
+    """The largest score that `task_p_values` accepts; plus infinity with too few tasks."""
+    least_rows(alpha)
+    known = np.unique(finite(calibration, "calibration scores"))
+    p = task_p_values(calibration, tasks, known)
+    if len(np.unique(tasks)) < least_rows(alpha):
+        return float(np.inf)
+    return float(known[sets(p, alpha)].max(initial=-np.inf))
