@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
-from metajax import datasets
+from metajax import columns, datasets
 from metajax.baselines import TARGET_ONLY
 from metajax.baselines.threads import one_thread
 from metajax.statistics import (
@@ -139,13 +139,10 @@ def standard(
       The given rows' (S, K), the asked rows' (Q, K), and (D,) bool, the K columns with two values.
     """
     x = given.astype(np.float64)
-    seen = ~np.isnan(x)
-    count = np.maximum(seen.sum(0), 1)
-    mean = np.where(seen, x, 0).sum(0) / count
-    scale = np.sqrt((np.where(seen, x - mean, 0) ** 2).sum(0) / count)
-    kept = scale > 1e-6 * np.abs(mean)
+    fitted = columns.moments(x, ~np.isnan(x), np)
+    kept = fitted.varied
     told = (
-        np.nan_to_num((part - mean)[:, kept] / scale[kept])
+        np.nan_to_num(columns.scores(fitted, part, np)[:, kept])
         for part in (x, asked)
         if part is not None
     )

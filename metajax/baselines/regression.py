@@ -14,6 +14,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.neighbors import KNeighborsRegressor
 
 from metajax.baselines.classification import neighbours, smooth_kernel
+from metajax.columns import moments
 
 # In units of the number of columns, so that the range suits tables of any width.
 STRENGTHS = np.logspace(-3, 3, 7)
@@ -21,9 +22,9 @@ STRENGTHS = np.logspace(-3, 3, 7)
 
 def _scaled(x, query):
     """Both in units of the support's standard deviations; a constant column is 0."""
-    spread = x.std(axis=0)
-    scale = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
-    return (x - x.mean(axis=0)) * scale, (query - x.mean(axis=0)) * scale
+    unit, mean, deviation, varied = moments(x, np.ones(x.shape, bool), np)
+    scale = np.where(varied, 1 / deviation, 0.0)
+    return (x / unit - mean) * scale, (query / unit - mean) * scale
 
 
 def _ridge(x, y, query, seed):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metajax import columns
 from metajax.datasets.cards import UNKNOWN_COUNT, Card
 from metajax.datasets.files import DataError
 
@@ -193,13 +194,9 @@ def scaled(family: Family, rows_fit: np.ndarray, *, clip: float = 4.0) -> np.nda
     mask = np.zeros(len(x), bool)
     mask[family.items[rows_fit]] = True
     missing = np.isnan(x)
-    fit, gone = np.where(missing, 0.0, x)[mask], missing[mask]
-    count = np.maximum((~gone).sum(0), 1)
-    mean = fit.sum(0) / count
-    spread = np.sqrt((np.where(gone, 0.0, fit - mean) ** 2).sum(0) / count)
+    gone = missing[mask]
     # A constant column gives no unit: a departure from the constant would be infinitely far.
-    known = spread > 1e-6 * np.maximum(np.abs(mean), 1.0)
-    z = np.where(missing | ~known, 0.0, (x - mean) / np.where(known, spread, 1.0))
+    z = np.where(missing, 0.0, columns.scores(columns.moments(x[mask], ~gone, np), x, np))
     packed = np.packbits(gone, axis=0).T  # equal columns have equal bytes; far faster to sort
     _, first = np.unique(
         np.ascontiguousarray(packed).view(f"V{packed.shape[1]}").ravel(), return_index=True

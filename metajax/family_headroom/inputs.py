@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.decomposition import PCA
 
+from metajax import columns
 from metajax.datasets import Family, scaled
 from metajax.family_headroom.plans import Plan
 from metajax.family_headroom.tasks import Rows
@@ -21,6 +22,7 @@ from metajax.tasks import decoding
 from metajax.types import Episode, Examples
 
 FIT_ITEMS, CHUNK, CLIP = 5000, 1000, 4.0
+ROUNDING = 1e-6  # of the largest spread of a block
 GRID = 8  # images without sources: means of 8 x 8 fields
 SUBSTITUTION = 43  # `decoding.variants`: all but the surroundings
 Blocks = list[np.ndarray]
@@ -119,7 +121,9 @@ def projected(kind: Kind, x: Any, fit: np.ndarray, items: np.ndarray) -> np.ndar
             step = PCA(width, svd_solver="randomized", random_state=0).fit(block).transform
             block = step(block)
         mean, spread = block.mean(0), block.std(0)
-        steps.append((step, mean, np.where(spread > 1e-6, spread, np.inf)))
+        # Components beyond the rank of the block are rounding of the others, not constant.
+        known = spread > ROUNDING * spread.max(initial=0)
+        steps.append((step, mean, np.where(known, spread, np.inf)))
     done = []
     for i in range(0, len(items), CHUNK):
         blocks = kind.decode(_take(x, items[i : i + CHUNK]))
@@ -160,11 +164,9 @@ def best_columns(x: np.ndarray, y: np.ndarray, marked: np.ndarray, width: int) -
     """
     fit, label = x[marked].astype(np.float64), y[marked]
     seen = ~np.isnan(fit)
-    count = np.maximum(seen.sum(0), 1)
-    mean = np.where(seen, fit, 0).sum(0) / count
-    spread = np.sqrt((np.where(seen, fit - mean, 0) ** 2).sum(0) / count)
-    known = spread > 1e-6 * np.maximum(np.abs(mean), 1.0)
-    z = np.where(seen & known, (fit - mean) / np.where(known, spread, 1.0), 0.0)
+    fitted = columns.moments(fit, seen, np)
+    known = fitted.varied
+    z = np.where(seen, columns.scores(fitted, fit, np), 0.0)
     between, within = np.zeros(z.shape[1]), np.zeros(z.shape[1])
     for c in (0, 1):
         rows = seen & (label == c)[:, None]
@@ -179,7 +181,8 @@ def best_columns(x: np.ndarray, y: np.ndarray, marked: np.ndarray, width: int) -
     kept = kept[known[kept]] if known[kept].any() else kept[:1]
     raw = x[:, kept].astype(np.float64)
     gone = np.isnan(raw)
-    z = np.where(gone | ~known[kept], 0.0, (raw - mean[kept]) / np.where(known, spread, 1.0)[kept])
+    z = columns.scores(columns.Moments(*(each[kept] for each in fitted)), raw, np)
+    z = np.where(gone, 0.0, z)
     flags = gone & seen.any(0)[kept]
     return np.hstack([np.clip(z, -CLIP, CLIP), flags])
 

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from metajax.columns import moments
 from metajax.nn.sets import KEYS
 from metajax.tasks.schemas import features_by_support
 from metajax.tasks.standardise import Columns, apply_columns, fit_columns
@@ -68,12 +69,9 @@ def scaled_labels(support: Examples, kind: Kind) -> tuple[jax.Array, jax.Array, 
     Classes and findings become -1 and 1; targets are standardised over the rows that have them, and
     left as they are where there are no two values.
     """
-    known = (support.mask > 0).astype(support.y.dtype)
     if kind != "regression":
-        return 2 * support.y - 1, jnp.zeros_like(known[0]), jnp.ones_like(known[0])
-    count = jnp.maximum(known.sum(0), 1)
-    mean = (known * support.y).sum(0) / count
-    variance = (known * (support.y - mean) ** 2).sum(0) / count
-    varied = variance > 1e-12
-    scale = jnp.where(varied, jnp.sqrt(jnp.where(varied, variance, 1.0)), 1.0)
-    return (support.y - mean) / scale, mean, scale
+        nothing = jnp.zeros_like(support.y[0])
+        return 2 * support.y - 1, nothing, jnp.ones_like(nothing)
+    unit, mean, deviation, varied = moments(support.y, support.mask > 0)
+    deviation = jnp.where(varied, deviation, 1 / unit)
+    return (support.y / unit - mean) / deviation, mean * unit, deviation * unit

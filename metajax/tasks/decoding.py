@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from metajax.columns import moments
 from metajax.types import Episode, PyTree
 
 Prepare = Callable[[Episode], Episode]
@@ -174,15 +175,16 @@ def standardise_targets(episode: Episode) -> Episode:
       different targets in the support is centred only.
     """
     y, mask = episode.support.y, episode.support.mask > 0
-    count = jnp.maximum(jnp.sum(mask, axis=0), 1)
-    mean = jnp.sum(jnp.where(mask, y, 0.0), axis=0) / count
-    variance = jnp.sum(jnp.where(mask, (y - mean) ** 2, 0.0), axis=0) / count
-    low = jnp.min(jnp.where(mask, y, jnp.inf), axis=0)
-    high = jnp.max(jnp.where(mask, y, -jnp.inf), axis=0)
-    deviation = jnp.where((high > low) & (variance > 0), jnp.sqrt(variance), 1.0)
-    return Episode(
-        *(p._replace(y=jnp.where(p.mask > 0, (p.y - mean) / deviation, 0.0)) for p in episode)
-    )
+    unit, mean, deviation, varied = moments(y, mask)
+    # Centred only: in the units that the targets came in.
+    deviation = jnp.where(varied, deviation, 1 / unit)
+
+    def scaled(part):
+        return part._replace(
+            y=jnp.where(part.mask > 0, (part.y / unit - mean) / deviation, 0.0)
+        )
+
+    return Episode(*map(scaled, episode))
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from metajax.columns import moments
 from metajax.types import Episode, Examples
 
 
@@ -15,12 +16,14 @@ class Columns(NamedTuple):
 
     Attributes:
       used: (N, 1) bool, the support rows that are not padding.
+      unit: (D,) the power of two in which the next two are, see `metajax.columns`.
       mean: (D,) of the observed cells, 0 in a column without any.
       scale: (D,) one over the population standard deviation; 0 in a column without two values.
       observed: (D,) bool, some cell of the column is there.
     """
 
     used: jax.Array
+    unit: jax.Array
     mean: jax.Array
     scale: jax.Array
     observed: jax.Array
@@ -31,20 +34,22 @@ def fit_columns(support: Examples) -> Columns:
 
     Args:
       support: x (N, D) float, NaN where a cell is missing.
+
+    Raises:
+      ValueError: if x is no table.
     """
+    shape = getattr(support.x, "shape", None)
+    if shape is None or len(shape) != 2:
+        raise ValueError(
+            f"columns are standardised in a table (N, D); got {shape or type(support.x).__name__}. "
+            "Remedy: another prepare, or within(name, ...) for one modality of a dict"
+        )
     x, mask = support.x, support.mask
     used = jnp.any(mask > 0, axis=1, keepdims=True)
     seen = used & ~jnp.isnan(x)
-    count = jnp.maximum(jnp.sum(seen, axis=0), 1)
-    mean = jnp.sum(jnp.where(seen, x, 0.0), axis=0) / count
-    variance = jnp.sum(jnp.where(seen, (x - mean) ** 2, 0.0), axis=0) / count
-    # The variance of equal values need not be exactly zero in float32; their range is.
-    low = jnp.min(jnp.where(seen, x, jnp.inf), axis=0)
-    high = jnp.max(jnp.where(seen, x, -jnp.inf), axis=0)
-    varied = (high > low) & (variance > 0)
-    # Before the root, too: the gradient of a discarded division by 0 is NaN.
-    scale = jnp.where(varied, 1 / jnp.sqrt(jnp.where(varied, variance, 1.0)), 0.0)
-    return Columns(used, mean, scale, jnp.any(seen, axis=0))
+    unit, mean, deviation, varied = moments(x, seen)
+    scale = jnp.where(varied, 1 / deviation, 0.0)
+    return Columns(used, unit, mean, scale, jnp.any(seen, axis=0))
 
 
 def apply_columns(columns: Columns, x: jax.Array, clip: float) -> tuple[jax.Array, jax.Array]:
@@ -56,7 +61,10 @@ def apply_columns(columns: Columns, x: jax.Array, clip: float) -> tuple[jax.Arra
       clip: z-scores are cut at plus and minus this, positive.
     """
     missing = jnp.isnan(x)
-    z = jnp.clip(jnp.where(missing, 0.0, (x - columns.mean) * columns.scale), -clip, clip)
+    # A value far beyond a column of one tiny value is infinite in its unit: not times 0.
+    there = ~missing & (columns.scale > 0)
+    z = jnp.where(there, (x / columns.unit - columns.mean) * columns.scale, 0.0)
+    z = jnp.clip(z, -clip, clip)
     return z, (missing & columns.observed).astype(z.dtype)
 
 
