@@ -38,6 +38,10 @@ ENTRIES = (
     Entry("diabetes130_specialty", "leave_one_out", (8, 16, 32), folds=5),
     Entry("diabetes130_chapter", "leave_one_out", (8, 16, 32), folds=5),
     Entry("brfss2020", "splits", SHOTS),
+    Entry("impact_tbi15", "leave_one_out", (8, 16, 32), folds=5),
+    Entry("gusto_regions", "leave_one_out", SHOTS, folds=4),
+    Entry("metabric_clin_mut", "leave_one_out", (8, 16, 32)),
+    Entry("chapman_ecg_features", "leave_one_out", (8, 16, 32), folds=6, shared="divide"),
     Entry("myocardial_infarction", "leave_one_out", (8, 16), folds=4, shared="divide"),
     Entry("disease_tables", "splits", (4, 8, 16, 32), prepare=COLUMNS, methods=CLASS_METHODS),
     Entry(

@@ -30,7 +30,9 @@ METHODS = (*LEARNERS, *HOST_BASELINES)
 Method = Literal[METHODS]  # type: ignore[valid-type]
 
 
-EncoderName = Literal["auto", "mlp", "conv4", "conv1d", "beat", "fingerprint", "set"]
+EncoderName = Literal[
+    "auto", "mlp", "conv4", "conv1d", "beat", "clinical_genes", "fingerprint", "set"
+]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Encoder:
     """Append the scaled inputs to the features (mlp only)."""
     name: EncoderName = "mlp"
     """mlp: vectors; conv4: images; conv1d: signals and sequences; beat: heart beat and its
-    intervals; fingerprint: molecules; set: tables of any columns; auto: the benchmark's own."""
+    intervals; clinical_genes: both of a patient; fingerprint: molecules; set: tables of any
+    columns; auto: the benchmark's own."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of convolutions (conv4 only): bfloat16 is faster on accelerators, not on CPUs."""
 
@@ -182,6 +185,9 @@ def build_encoder(encoder: Encoder) -> nn.Module:
             return Conv1D(channels)
         case "beat":
             return Fusion((("rr", MLP((channels,))), ("signal", Conv1D(channels))))
+        case "clinical_genes":
+            modalities = ("clinical", "genes")
+            return Fusion(tuple((n, MLP(widths, skip=encoder.skip)) for n in modalities))
         case "fingerprint":
             return Fingerprint(widths)
         case "set":

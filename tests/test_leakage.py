@@ -19,7 +19,7 @@ if not os.environ.get("METAJAX_DATA"):
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments"))
 SUITES = [
     importlib.import_module(name)
-    for name in ("disease_prediction", "imaging", "genomics", "drug_discovery")
+    for name in ("disease_prediction", "imaging", "genomics", "drug_discovery", "fusion")
 ]
 CASES = [
     pytest.param(suite, entry, id=entry.label)

@@ -50,7 +50,7 @@ def leave_one_task_out(
       folds: into how many folds the targets' split units are dealt, 3 or more; None: each has its
         own.
       prepare: decodes or scales an episode by its support; None: `x` is a table with shared
-        columns, scaled by the rows trained on.
+        columns, or a dict of them (modalities), scaled by the rows trained on.
       train_queries: the most query rows of a training episode.
       test_queries: the most query rows of a test episode; None: all the rows left.
       shared: what is done with cases of several tasks; see `separated`.
@@ -78,14 +78,19 @@ def leave_one_task_out(
         keeps = [separated(family, side[family.task], shared) for side in (selecting, refitting)]
         plans.append((test, validation, sources, train, *keeps))
     if prepare is None:
-        inputs = [
-            scaled(family, np.isin(family.task, tasks) & keep)
+        fits = [
+            np.isin(family.task, tasks) & keep
             for _, _, sources, train, *keeps in plans
             for tasks, keep in zip((train, sources), keeps, strict=True)
         ]
-        # One width for all folds, so that they share programs: unused flags are zero columns.
-        width = max(x.shape[1] for x in inputs)
-        inputs = [jnp.asarray(np.pad(x, [(0, 0), (0, width - x.shape[1])])) for x in inputs]
+        if isinstance(family.x, dict):
+            scales = {
+                name: _scaled(family._replace(x=leaf, columns=()), fits)
+                for name, leaf in family.x.items()
+            }
+            inputs = [{n: made[i] for n, made in scales.items()} for i in range(len(fits))]
+        else:
+            inputs = _scaled(family, fits)
     else:
         inputs = [jax.tree.map(jnp.asarray, family.x)] * (2 * count)
 
@@ -126,6 +131,13 @@ def leave_one_task_out(
         (0,) if made[0].test.spec.kind == "regression" else (0, 1),
         common_patients(family, np.any(tested, axis=0)),
     )
+
+
+def _scaled(family: Family, fits: Sequence[np.ndarray]) -> list[jax.Array]:
+    """A table scaled by each of some sets of rows, (I, D) of one width: folds share programs."""
+    inputs = [scaled(family, fit) for fit in fits]
+    width = max(x.shape[1] for x in inputs)  # unused flags are zero columns
+    return [jnp.asarray(np.pad(x, [(0, 0), (0, width - x.shape[1])])) for x in inputs]
 
 
 def _others(family: Family, tasks: Sequence[int], held: Sequence[int]) -> list[int]:

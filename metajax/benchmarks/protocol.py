@@ -197,7 +197,7 @@ def pooled_rows(
     """
     if every:
         rows = keep & np.isin(family.task, train.tasks)
-        return np.asarray(train.data.x)[family.items[rows]], family.y[rows]
+        return np.asarray(flat(train.data.x, 1))[family.items[rows]], family.y[rows]
     keys = jax.random.split(jax.random.key(0), episodes)
     query = jax.lax.map(lambda key: train.sample(train.data, key).query, keys)
     present = np.asarray(query.mask).max(-1).ravel() > 0

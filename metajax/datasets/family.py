@@ -85,6 +85,31 @@ def leaves(x: Any) -> dict[str, np.ndarray]:
     return dict(x) if isinstance(x, dict) else {"x": x}
 
 
+def of_tasks(family: Family, kept: np.ndarray) -> Family:
+    """The family of some of its tasks; items stay as they are where rows name them.
+
+    Args:
+      family: as read.
+      kept: (T,) bool.
+    """
+    if kept.all():
+        return family
+    rows, number = kept[family.task], np.cumsum(kept) - 1
+    own = {n: getattr(family, n) for n in ("item", "group", "weight", "part")}
+    ours = {n: getattr(family, n) for n in ("split", "unit", "cluster")}
+    x = family.x
+    if family.item is None:
+        x = {n: leaf[rows] for n, leaf in x.items()} if isinstance(x, dict) else x[rows]
+    return family._replace(
+        x=x,
+        y=family.y[rows],
+        task=number[family.task[rows]].astype(np.int32),
+        task_names=tuple(n for n, ok in zip(family.task_names, kept, strict=True) if ok),
+        **{n: None if column is None else column[rows] for n, column in own.items()},
+        **{n: None if column is None else column[kept] for n, column in ours.items()},
+    )
+
+
 def check(family: Family) -> None:
     """Compares a family with its card: shapes, counts, splits.
 

@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA
 
 from metajax import columns
 from metajax.datasets import Family, scaled
+from metajax.datasets.family import leaves
 from metajax.family_headroom.plans import Plan
 from metajax.family_headroom.tasks import Rows
 from metajax.tasks import decoding
@@ -143,8 +144,8 @@ def _table(x, fit, items):
 
 def features(plan: Plan, x: Any, fit: np.ndarray, items: np.ndarray) -> np.ndarray:
     """(n, D) features of items, fitted on the items `fit` only."""
-    if plan.inputs == "table":
-        return _table(x, fit, items)
+    if plan.inputs in ("table", "modalities"):
+        return np.hstack([_table(leaf, fit, items) for leaf in leaves(x).values()])
     return projected(KINDS[plan.inputs], x, fit, items)
 
 

@@ -33,7 +33,7 @@ def settings(plan: Plan, card: Card) -> dict[str, Any]:
     """
     return {
         "plan": {k: list(v) if isinstance(v, tuple) else v
-                 for k, v in dataclasses.asdict(plan).items()},
+                 for k, v in dataclasses.asdict(plan).items() if k != "part" or v},
         "card": [card.version, card.row_group, card.counts.rows, list(card.counts.labels)],
         "shots": list(SHOTS),
         "draws": [DRAWS, FEW_DRAWS],

@@ -7,7 +7,9 @@ from typing import Literal
 
 from metajax.benchmarks import Shared
 
-Inputs = Literal["table", "dna", "variants", "molecules", "beats", "strokes", "images"]
+Inputs = Literal[
+    "table", "modalities", "dna", "variants", "molecules", "beats", "strokes", "images"
+]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Plan:
       shared: what is done with a case of both sides; see `metajax.benchmarks.separated`.
       only: ids of the tasks that may be targets ("each"); None: all.
       width: the number of columns that are kept where they are chosen on the support.
+      part: only tasks whose name begins so, where labels mean the same in these alone; "": all.
     """
 
     family: str
@@ -35,6 +38,7 @@ class Plan:
     shared: Shared = "drop"
     only: tuple[int, ...] | None = None
     width: int = 32
+    part: str = ""
 
     def __post_init__(self):
         """Refuses a prior for inputs that every target scales for itself."""
@@ -55,6 +59,15 @@ PLANS = (
     Plan("diabetes130_chapter", "table", "each"),
     Plan("brfss2020", "table", "split"),
     Plan("myocardial_infarction", "table", "each", shared="divide"),
+    Plan("impact_tbi15", "table", "each"),
+    Plan("gusto_regions", "table", "each"),
+    Plan("metabric_clin_mut", "table", "each"),
+    Plan("chapman_ecg_features", "table", "each", shared="divide"),
+    # Of several labels the first: the others are other questions.
+    Plan("tcga_lung_sites", "modalities", "each", part="TP53", only=tuple(range(7))),
+    Plan("tcga_cancers", "modalities", "each", part="TP53"),
+    Plan("lung_directors4", "modalities", "each"),
+    Plan("breast7g_6cohorts", "modalities", "each"),
     _own("sklearn_tables"),
     _own("disease_tables", targets="split"),
     _own("survival", targets="split", width=16),

@@ -149,8 +149,9 @@ def _candidates(plan, family):
             rows = np.flatnonzero(keep & (task == t))
             yield family.task_names[t], family.clusters[t], rows, y[rows], pooled
         return
-    for t in range(tasks) if plan.only is None else plan.only:
-        of_task = np.where(family.units == family.units[t], -1, 0)
+    part = np.array([name.startswith(plan.part) for name in family.task_names])
+    for t in np.flatnonzero(part) if plan.only is None else plan.only:
+        of_task = np.where(part & (family.units != family.units[t]), 0, -1)
         of_task[t] = 2
         side = of_task[task]
         keep = separated(family, side, plan.shared) & defined

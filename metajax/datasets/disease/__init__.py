@@ -1,17 +1,24 @@
 """Disease prediction: hospitals, diseases, outcomes, cohorts, genes."""
 
 from metajax.datasets.disease import (
+    breast7g,
     brfss2020,
     bundled,
+    chapman_ecg_features,
     diabetes130,
     disease_tables,
     gse7390,
+    gusto_regions,
     heart_uci,
+    impact_tbi15,
+    lung_directors4,
+    metabric_clin_mut,
     microarray,
     myocardial_infarction,
     support2,
     survival,
     tabllm,
+    tcga,
 )
 
 DATASETS = (
@@ -26,4 +33,11 @@ DATASETS = (
     *microarray.DATASETS,
     *gse7390.DATASETS,
     *tabllm.DATASETS,
+    *impact_tbi15.DATASETS,
+    *gusto_regions.DATASETS,
+    *metabric_clin_mut.DATASETS,
+    *chapman_ecg_features.DATASETS,
+    *tcga.DATASETS,
+    *lung_directors4.DATASETS,
+    *breast7g.DATASETS,
 )

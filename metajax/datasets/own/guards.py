@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from metajax.datasets.family import Family
+from metajax.datasets.family import Family, of_tasks
 from metajax.datasets.files import DataError
 from metajax.datasets.own.cells import LEVELS, listed, missing, numbers
 
@@ -211,21 +211,5 @@ def usable(family: Family, shots: Sequence[int], *, skip: bool = False, least: i
             f"{least} are needed, to train, select and test on. Remedy: name a --task column with "
             "more values, or lower --shots"
         )
-    return Usable(_only(family, np.array([t not in reasons for t in range(tasks)])),
+    return Usable(of_tasks(family, np.array([t not in reasons for t in range(tasks)])),
                   tuple(reasons.values()))  # fmt: skip
-
-
-def _only(family: Family, fine: np.ndarray) -> Family:
-    """The family of some of its tasks."""
-    if fine.all():
-        return family
-    keep, number = fine[family.task], np.cumsum(fine) - 1
-    return family._replace(
-        x=family.x[keep] if family.item is None else family.x,
-        y=family.y[keep],
-        task=number[family.task[keep]].astype(np.int32),
-        task_names=tuple(n for n, ok in zip(family.task_names, fine, strict=True) if ok),
-        group=None if family.group is None else family.group[keep],
-        item=None if family.item is None else family.item[keep],
-        split=None if family.split is None else family.split[fine],
-    )
