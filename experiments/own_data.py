@@ -11,11 +11,14 @@ Records and tables go to results/own_data, which git ignores.
 """
 
 import dataclasses
+import json
 import sys
 from functools import cache, partial
+from pathlib import Path
 from typing import Annotated, Literal
 
 import jax
+import numpy as np
 import tyro
 
 from metajax import commands, suites
@@ -54,6 +57,12 @@ class Data:
     """Column of the sequences."""
     alphabet: own.Alphabet = "dna"
     """Of the sequences."""
+    types: tuple[str, ...] = ()
+    """What columns of a table are, where a guess is wrong or refused: COLUMN=KIND, or a file that
+    --types-template wrote. Kinds: number, yes-no, category, ordered, drop, names."""
+    missing: tuple[str, ...] = ()
+    """Codes of missing cells besides the usual ones: -999 for all columns, chol=0 for one; chol=
+    says that nothing but an empty cell is missing in it."""
     unusable: Literal["refuse", "skip"] = "refuse"
     """Tasks of one class or too few cases. skip: leave them out and list them."""
     rules: Annotated[own.Rules, tyro.conf.arg(name="")] = own.Rules()
@@ -65,6 +74,11 @@ class Flags:
 
     data: Annotated[Data, tyro.conf.arg(name="")]
     run: Annotated[commands.Flags, tyro.conf.arg(name="")]
+    dry_run: bool = False
+    """Read and check the file, tell what every column was taken for, and stop."""
+    types_template: str | None = None
+    """Write what every column was taken for to this file, to be corrected and given to --types, and
+    stop."""
 
     @property
     def preset(self) -> str:
@@ -74,6 +88,7 @@ class Flags:
 
 REQUIRED = Data(label=tyro.MISSING, task=tyro.MISSING)
 PRESETS = {"smoke": Flags(REQUIRED, commands.SMOKE), "full": Flags(REQUIRED, commands.Flags())}
+FOR_TABLES = ("drop", "types", "missing")
 
 
 def residues(episode: Episode) -> Episode:
@@ -89,10 +104,12 @@ def load(data: Data) -> Family:
         told = " and ".join(f"--{name}" for name in given) or "none"
         raise DataError(f"one of --table, --images and --sequences is needed; got {told}")
     common = {"label": data.label, "task": data.task, "group": data.group, "rules": data.rules}
-    if data.drop and not data.table:
-        raise DataError(f"--drop is for tables; other columns of {given[0]} are not used anyway")
+    if not data.table and (foreign := [name for name in FOR_TABLES if getattr(data, name)]):
+        raise DataError(f"--{foreign[0]} is for tables; other columns of {given[0]} are not used "
+                        "anyway")  # fmt: skip
     if data.table:
-        return own.table_family(data.table, drop=data.drop, **common)
+        return own.table_family(data.table, **{name: getattr(data, name) for name in FOR_TABLES},
+                                **common)  # fmt: skip
     if data.images:
         return own.image_family(data.images, **common)
     how = {"sequence": data.sequence, "alphabet": data.alphabet}
@@ -146,17 +163,43 @@ def build(data: Data, name: str, shots: tuple[int, ...], data_dir: str | None) -
     return made if family.classes else made._replace(draws=(0,))
 
 
-def told(data: Data, shots: tuple[int, ...]) -> str:
-    """What was read, in a few lines."""
+def told(data: Data, shots: tuple[int, ...], *, whole: bool = False) -> str:
+    """What was read, in a few lines; of all columns, if the whole is wanted."""
     family, skipped = chosen(data, shots)
     card, rows = family.card, len(family.y)
     lines = [
         f"{card.name}: {rows} rows, {len(family.task_names)} tasks ({card.task}), {card.splits}",
-        f"label {card.label}; row group: {card.row_group} ({int(family.group.max()) + 1} of them)",
+        f"label {card.label}; row group: {card.row_group} ({len(np.unique(family.group))} of them)",
     ]
+    if card.reading:
+        read = own.restored_reading(json.loads(card.reading))
+        lines.append(own.reading_text(read, None) if whole else own.reading_text(read))
     if family.columns:
         lines.append(f"{len(family.columns)} features: {own.listed(family.columns, 40)}")
+    if not family.classes and data.rules.kind == "auto":
+        lines.append(f"label {data.label!r} is taken as a quantity; --kind classification makes "
+                     "classes of its numbers")  # fmt: skip
     return "\n".join([*lines, *(f"left out: {line}" for line in skipped)])
+
+
+def write_template(data: Data, path: Path) -> str:
+    """Writes a file for `--types`, and says so.
+
+    Raises:
+      DataError: there is such a file already, or the data are no table.
+    """
+    if not data.table:
+        raise DataError("--types-template is for tables: --table names none")
+    looked = own.look(data.table, data.label, data.task, data.group, data.drop, data.rules,
+                      data.types, data.missing)  # fmt: skip
+    try:
+        with path.expanduser().open("x") as file:
+            file.write(own.template(looked, data.rules))
+    except FileExistsError:
+        raise DataError(f"{path} is there already. Remedy: another name, or delete it") from None
+    asked = sum(each.column.problem != "" for each in looked.columns)
+    return (f"written: {path}; {len(looked.raw.columns)} columns, {asked} of them to be decided "
+            f"(?). Correct it, then: --types {path}")  # fmt: skip
 
 
 def main() -> int:
@@ -165,11 +208,19 @@ def main() -> int:
     if flags.preset not in PRESETS:
         return commands.fail(f"there is no preset {flags.preset}; there are {', '.join(PRESETS)}")
     try:
+        if flags.types_template is not None:
+            sys.stdout.write(write_template(flags.data, Path(flags.types_template)) + "\n")
+            return 0
         own_entry = entry(flags.data, load(flags.data))
         runs = commands.configurations(flags.run, [own_entry], SUITE)  # mistakes in its flags first
-        sys.stdout.write(told(flags.data, runs[0].shots) + "\n")
+        family = chosen(flags.data, runs[0].shots).family
+        sys.stdout.write(told(flags.data, runs[0].shots, whole=flags.dry_run) + "\n")
+        own_entry = entry(flags.data, family)
     except (ValueError, OSError) as error:
         return commands.fail(error)
+    if flags.dry_run:
+        sys.stdout.write("nothing was trained: --dry-run\n")
+        return 0
     return commands.run_suite(SUITE, flags.run, [own_entry], partial(build, flags.data))
 
 

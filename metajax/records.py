@@ -86,6 +86,7 @@ def environment(cards: Iterable[Card]) -> dict[str, Any]:
             card.name: {
                 "version": card.version,
                 "files": {file.path: file.sha256 for file in card.files},
+                **({"reading": json.loads(card.reading)} if card.reading else {}),
             }
             for card in cards
         },

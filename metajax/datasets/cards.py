@@ -94,6 +94,8 @@ class Card:
         empty where there are too many to list.
       domain: disease, imaging, genomics or drug.
       version: raised when the examples change (semantic, ``"x.y.z"``).
+      reading: of a user's own table, what every column was taken for, as JSON; see
+        `metajax.datasets.own.reports.plain`.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Card:
     prevalence: tuple[tuple[str, int, int], ...] = ()
     domain: str = "disease"
     version: str = "1.0.0"
+    reading: str = ""
 
     @property
     def tasks(self) -> tuple[str, ...]:

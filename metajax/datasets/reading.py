@@ -40,13 +40,13 @@ def read(path: str | os.PathLike, member: str | None = None) -> bytes:
     """
     path = Path(path)
     try:
-        if path.suffix == ".zip":
+        if path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive:
                 _inside(path, archive.namelist())
                 with archive.open(member or "") as stream:
                     content = stream.read(MAX_BYTES + 1)
         else:
-            with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream:
+            with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
                 content = stream.read(MAX_BYTES + 1)
     except DataError:
         raise
@@ -73,7 +73,7 @@ def members(path: str | os.PathLike, suffix: str = "") -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     room = MAX_BYTES
     try:
-        if path.suffix == ".zip":
+        if path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive:
                 _inside(path, archive.namelist())
                 names = [each.filename for each in archive.infolist() if not each.is_dir()]

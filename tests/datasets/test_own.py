@@ -9,7 +9,9 @@ import pytest
 from metajax.datasets import DataError, own
 from metajax.datasets.family import check
 from metajax.datasets.files import digest
-from metajax.datasets.own import Rules, guards
+from metajax.datasets.own import Rules, leaks
+from metajax.datasets.own.choices import Choice
+from metajax.datasets.own.columns import examine
 
 HEADER = "hospital,patient,age,sex,smoker,died\n"
 
@@ -61,7 +63,9 @@ def test_a_table_cell_by_cell(tmp_path):
         "north,7, ?,,Yes,dead\n"
         "10 South,8,-2,male,,alive\n",
     )
-    family = own.table_family(path, "died", "hospital", "patient")
+    refused(lambda: own.table_family(path, "died", "hospital", "patient"), "both '007' and '7'",
+            "--types 'patient=names'")  # fmt: skip
+    family = own.table_family(path, "died", "hospital", "patient", types=("patient=names",))
     check(family)
     nan = np.nan
     assert family.columns == ("age", "sex=female", "sex=male", "smoker")
@@ -184,8 +188,12 @@ def test_a_number_that_names_a_case_is_no_feature(tmp_path):
         refused(lambda f=numbered: table(tmp_path, f), name, "number of a case", "--group")
     counted = frame.assign(line=np.arange(5, 125))
     refused(lambda: table(tmp_path, counted), "'line' numbers the rows", "--drop 'line'")
-    fluid = frame.assign(fluid=np.random.default_rng(0).permutation(120))
+    fluid = frame.assign(fluid=np.random.default_rng(0).choice(3000, 120, replace=False))
     assert "fluid" in table(tmp_path, fluid).columns
+    # Every number from 0 to 119 once is no measurement, in whatever order.
+    shuffled = frame.assign(fluid=np.random.default_rng(0).permutation(120))
+    refused(lambda: table(tmp_path, shuffled), "'fluid' numbers the rows, in another order",
+            "--types 'fluid=number'")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -246,10 +254,17 @@ def test_copies_of_rows(tmp_path):
     kept = table(tmp_path, frame, group=None, duplicates="drop")
     assert len(kept.y) == len(kept.x) == 118 and kept.card.counts.rows == 118
     check(kept)
-    # A row of other label is no copy, and who has a group says who is who.
+    # An identifier as group makes no other case of a copy; a patient may have two equal rows.
+    numbered = frame.assign(patient=np.arange(120))
+    refused(lambda: table(tmp_path, numbered), "2 rows are copies", "of another row group",
+            "row 6 is row 4 again", "--duplicates drop")  # fmt: skip
+    assert len(table(tmp_path, numbered, duplicates="drop").y) == 118
+    assert len(table(tmp_path, numbered, duplicates="keep").y) == 120
+    numbered.loc[[5, 50], "patient"] = 3
+    assert len(table(tmp_path, numbered, shared="drop").y) == 120
+    # A row of other label is no copy.
     frame.loc[50, "died"] = "no" if frame.loc[3, "died"] == "yes" else "yes"
     refused(lambda: table(tmp_path, frame, group=None), "1 rows are copies", "0 of them")
-    table(tmp_path, frame.assign(patient=np.arange(120)))
 
 
 def test_split_column(tmp_path):
@@ -437,7 +452,7 @@ def test_rules_are_part_of_the_name(tmp_path):
         ("north", "east", "south", "west"), ("train", "train", "validation", "test"), strict=True
     ))))
     others = {"split": "fold", "kind": "classification", "positive": "no", "shared": "drop",
-              "duplicates": "keep", "leaks": "keep"}  # fmt: skip
+              "duplicates": "keep", "leaks": "keep", "coding": "keep"}  # fmt: skip
     assert set(others) == {field.name for field in dataclasses.fields(Rules)}
     for name, value in others.items():
         names.add(table(tmp_path, frame, **{name: value}).card.name)
@@ -445,7 +460,7 @@ def test_rules_are_part_of_the_name(tmp_path):
 
 
 def test_few_rows_follow_a_label_by_chance():
-    cells = pd.DataFrame({"a": ["x", "y"] * 5})
-    guards.no_leak(cells, np.array([0, 1] * 5))
+    few, more = (examine("a", pd.Series(["x", "y"] * n), Choice()) for n in (5, 10))
+    leaks.no_leak([few], np.array([0, 1] * 5))
     with pytest.raises(DataError):
-        guards.no_leak(pd.concat([cells] * 2, ignore_index=True), np.array([0, 1] * 10))
+        leaks.no_leak([more], np.array([0, 1] * 10))

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from metajax.datasets.cards import Card, Counts, File
@@ -18,6 +17,7 @@ from metajax.datasets.family import Family
 from metajax.datasets.files import digest
 from metajax.datasets.own.cells import Kind
 from metajax.datasets.own.guards import Shared
+from metajax.datasets.own.sums import counted
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Rules:
     """Copies of a row, where no group says who is who. drop: keep the first; keep: all."""
     leaks: Literal["refuse", "keep"] = "refuse"
     """A column of a table that tells the label."""
+    coding: Literal["refuse", "keep"] = "refuse"
+    """Tasks whose classes have other names. keep: they are different classes."""
 
 
 class Roles(NamedTuple):
@@ -60,29 +62,20 @@ def card_of(path: Path, made: Family, roles: Roles, rules: Rules, told: Mapping[
     content = [sha256, label, task, group, dict(told), asdict(rules)]
     mark = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     slug = re.sub("[^A-Za-z0-9]+", "_", f"{path.name.partition('.')[0]}_{label}").strip("_")
-    kept, classes = made.y, made.classes
-    counts = np.bincount(kept, minlength=len(classes)) if classes else np.zeros(0, int)
-    names = ", ".join(f"{i} = {c} ({n} rows)" for i, (c, n) in enumerate(zip(classes, counts,
-                                                                             strict=True)))
     row_group = f"{group!r}" if group else "none"
     if not group and "alphabet" in told:
         row_group = "near-duplicate sequences" if told["alphabet"] == "dna" else "equal sequences"
-    sizes = np.bincount(made.task, minlength=len(made.task_names))
-    ones = [int((kept[made.task == t] == 1).sum()) for t in range(len(sizes))]
-    return Card(
+    card = Card(
         name=f"{slug}_{mark}",
         title=f"The user's own file {path.name}",
         task=f"one value of {task!r}",
-        label=f"{label!r}: {names}" if classes else f"{label!r}, a number",
+        label=f"{label!r}",
         split_unit=f"{task!r}",
         row_group=row_group,
         cluster=f"{task!r}",
         splits=f"as {rules.split!r} says" if rules.split else "tasks are held out in turn",
         protocol=", ".join(f"{name}={value}" for name, value in asdict(rules).items()),
-        counts=Counts(
-            len(sizes), len(kept), len(made.x), tuple(counts.tolist()),
-            () if made.split is None else tuple(np.bincount(made.split, minlength=3).tolist()),
-        ),
+        counts=Counts(0, 0, 0),
         licence="not stated",
         citation="not stated",
         homepage="",
@@ -90,10 +83,8 @@ def card_of(path: Path, made: Family, roles: Roles, rules: Rules, told: Mapping[
         overlaps="not known; copies and shared row groups were looked for as the protocol says",
         intended_use="for its owner to decide",
         improper_use="for its owner to decide; a few labelled cases are no validation of a model",
-        prevalence=tuple(
-            (name, int(n), one if classes else 0)
-            for name, n, one in zip(made.task_names, sizes, ones, strict=True)
-        ),
         domain="own",
         version=f"1.0.0+{mark}",
+        reading=json.dumps(told["reading"]) if "reading" in told else "",
     )  # fmt: skip
+    return counted(made._replace(card=card))

@@ -1,41 +1,25 @@
-"""Text cells of a user's own file as numbers; what cannot be read is refused by its name."""
+"""Labels, names and sides of a user's own file; what cannot be read is refused by its name."""
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
-import re
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from metajax.datasets import reading
 from metajax.datasets.files import DataError
+from metajax.datasets.own import codes, text
+from metajax.datasets.own.choices import GUESSED, Choice
+from metajax.datasets.own.columns import alike
+from metajax.datasets.own.reports import LEVELS, listed, rows
 
 Kind = Literal["auto", "classification", "regression"]
-MISSING = frozenset({"", "?", "na", "n/a", "nan", "null"})  # in lower case
-LEVELS = 20  # a column of more different texts is a free text, a code or a date
 MOST_CLASSES = 10  # a label of more different numbers is a quantity
-FLAGS = ({"no": 0, "yes": 1}, {"n": 0, "y": 1}, {"false": 0, "true": 1}, {"f": 0, "t": 1})
-IDENTITY = re.compile(r"(^|[^a-zA-Z0-9])(id|ids|uid|pid|mrn)$|[a-z]I[dD]$|^(Id|ID|PID|MRN)$")
 SIDES = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "dev": 1, "test": 2}
-
-
-def listed(things: Sequence[object], most: int = 8) -> str:
-    """The first of some things, and how many more there are."""
-    more = len(things) - most
-    told = ", ".join(str(thing) for thing in things[:most])
-    return f"{told} and {more} more" if more > 0 else told
-
-
-def rows(where: np.ndarray) -> str:
-    """Names rows as a person counts them: the first below the header is row 1."""
-    found = (np.flatnonzero(where) + 1).tolist()
-    return f"row{'s' if len(found) > 1 else ''} {listed(found)}"
 
 
 def known(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
@@ -48,108 +32,63 @@ def known(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
 
 
 def table(path: Path) -> pd.DataFrame:
-    """All cells of a csv or tsv file as text, without the blanks around them.
+    """All cells of a csv or tsv file as text, without the blanks around them; see `text.sheet`."""
+    return text.sheet(path).cells
 
-    Raises:
-      DataError: it cannot be read, has no rows, or its header does not name every column once.
+
+class Parsed(NamedTuple):
+    """A column of R cells that is no feature.
+
+    Attributes:
+      level: (R,) int, which of the texts each row has.
+      texts: the different texts, in the order in which they come.
+      values: of the texts as numbers, NaN where one is none.
+      gone: which texts say nothing.
     """
-    separator = "\t" if ".tsv" in path.name else ","
-    try:
-        first = io.StringIO(reading.read(path).decode("utf-8-sig"), newline="")
-        header = next(csv.reader(first, delimiter=separator), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no text in UTF-8: {error}. Remedy: save it as such") from error
-    if not header:
-        raise DataError(f"{path} is empty: its first line must name the columns")
-    other = [name for name in (",", ";", "\t") if len(header) == 1 and name in header[0]]
-    if other:
-        raise DataError(f"{path} separates its columns by {other[0]!r}, not by {separator!r}. "
-                        "Remedy: save it with commas as .csv, or with tabs as .tsv")  # fmt: skip
-    unnamed = [i for i, name in enumerate(header, 1) if not name.strip()]
-    if unnamed:
-        raise DataError(f"{path}: column {unnamed[0]} has no name; a saved row number is no "
-                        "feature. Remedy: delete the column or name it")  # fmt: skip
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise DataError(f"{path} has several columns named {twice[0]!r}. Remedy: rename them")
-    # pandas knows the columns by their names as they stand, a mark before the first one aside.
-    try:
-        cells = reading.frame(path, header, encoding="utf-8-sig")
-    except DataError as error:  # what pandas says ends in a line of its own
-        raise DataError(" ".join(str(error).split())) from error
-    if not len(cells):
-        raise DataError(f"{path} has no row below its header")
-    cells = cells.fillna("").apply(lambda column: column.str.strip())
-    cells.columns = [name.strip() for name in cells.columns]
-    return cells
+
+    level: np.ndarray
+    texts: list[str]
+    values: np.ndarray
+    gone: np.ndarray
+
+
+def parsed(cells: pd.Series, choice: Choice = GUESSED) -> Parsed:
+    """Looks at a column; a text that may be a name as well as a code counts as missing."""
+    level, texts = pd.factorize(cells)
+    texts = [str(each) for each in texts]
+    values = codes.numbers(texts)
+    gone, doubtful = codes.unsaid(texts, values, choice.missing, choice.exact)
+    return Parsed(level, texts, values, gone | np.isin(texts, doubtful))
 
 
 def missing(cells: pd.Series) -> np.ndarray:
     """(R,) bool: which cells say nothing."""
-    return cells.str.lower().isin(MISSING).to_numpy()
+    found = parsed(cells)
+    return found.gone[found.level]
 
 
-def numbers(cells: pd.Series) -> np.ndarray:
-    """(R,) float64: cells as numbers, NaN where a cell is none."""
-    return pd.to_numeric(cells.where(~missing(cells)), errors="coerce").to_numpy(np.float64)
-
-
-def features(cells: pd.DataFrame) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Columns of a table as numbers, see `metajax.datasets.own.table_family`.
-
-    Returns:
-      (R, D) float32 with NaN where a value is missing, and the D names.
-
-    Raises:
-      DataError: naming a column that is empty, endless, a row number or free text.
-    """
-    parts = [part for name in cells for part in _feature(name, cells[name])]
-    return np.stack([values for _, values in parts], 1), tuple(name for name, _ in parts)
-
-
-def _feature(name: str, cells: pd.Series) -> list[tuple[str, np.ndarray]]:
-    """One column of the file as columns of numbers, by name."""
-    gone, values = missing(cells), numbers(cells)
-    drop = f"Remedy: --drop {name!r}"
-    if gone.all():
-        raise DataError(f"column {name!r} is empty: every cell is missing. {drop}")
-    present = set(cells[~gone].str.lower())
-    for codes in FLAGS:
-        if present <= set(codes):
-            flags = cells.str.lower().map(codes).astype(np.float32)
-            return [(name, flags.to_numpy())]
-    text = ~gone & np.isnan(values)
-    if not text.any():
-        with np.errstate(over="ignore"):
-            small = values.astype(np.float32)
-        if np.isinf(small).any():
-            raise DataError(f"column {name!r} is infinite in {rows(np.isinf(small))}. Remedy: "
-                            f"leave these cells empty, or --drop {name!r}")  # fmt: skip
-        whole = (values == np.round(values)) | gone
-        if whole.all() and len(set(cells)) > LEVELS and IDENTITY.search(name):
-            raise DataError(f"column {name!r} looks like the number of a case, which is no feature."
-                            f" {drop}, or --group {name!r} if it says who the patient is"
-                            )  # fmt: skip
-        if len(values) > 2 and (np.diff(values) == 1).all():
-            raise DataError(f"column {name!r} numbers the rows: it is no feature. {drop}")
-        return [(name, small)]
-    levels = sorted(set(cells[~gone]))
-    if len(levels) > LEVELS:
-        row = int(np.argmax(text))
-        raise DataError(
-            f"column {name!r} has {len(levels)} different texts, at most {LEVELS} can be used; "
-            f"row {row + 1} says {cells.iloc[row]!r}, which is no number. {drop}, --group {name!r} "
-            "if it says who the patient is, or correct it"
-        )
-    # A missing nominal is missing in all of its levels.
-    return [
-        (f"{name}={level}", np.where(gone, np.nan, cells == level).astype(np.float32))
-        for level in levels
-    ]
+def _complete(what: str, name: str, found: Parsed, remedy: str) -> None:
+    """Refuses missing cells, with what they say."""
+    if found.gone.any():
+        said = [repr(t) for t, gone in zip(found.texts, found.gone, strict=True) if gone and t]
+        told = f" ({listed(said)})" if said else ""
+        kind = "class" if what == "label" else "name"
+        also = f"; or --missing {f'{name}='!r} if that is a {kind}" if said else ""
+        raise DataError(f"{what} {name!r} is missing in {rows(found.gone[found.level])}{told}. "
+                        f"Remedy: {remedy}{also}")  # fmt: skip
+    counts = np.bincount(found.level, minlength=len(found.texts))
+    finite = np.isfinite(found.values)
+    if finite.all() and (odd := codes.suspects(found.values, counts)):
+        said = [t for t, v in zip(found.texts, found.values, strict=True) if v in odd]
+        where = rows(np.isin(found.values, odd)[found.level])
+        raise DataError(f"{what} {name!r} is {listed(said)} in {where}, far outside its other "
+                        "values: a code for a missing cell? Remedy: delete these rows, or "
+                        f"--missing {f'{name}='!r} if it is a value like the others"
+                        )  # fmt: skip
 
 
 def labels(
-    name: str, cells: pd.Series, kind: Kind, positive: str | None
+    name: str, cells: pd.Series, kind: Kind, positive: str | None, choice: Choice = GUESSED
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """The column to predict.
 
@@ -158,6 +97,7 @@ def labels(
       cells: (R,) its cells.
       kind: "auto": classes if it holds texts or at most `MOST_CLASSES` different numbers.
       positive: the class that is 1, of two; None: the last one in order.
+      choice: what the user says of its codes.
 
     Returns:
       (R,) int32 classes and their names, or (R,) float32 targets and ().
@@ -165,31 +105,40 @@ def labels(
     Raises:
       DataError: naming the cells that are missing or no numbers, or what is wrong with the classes.
     """
-    if missing(cells).any():
-        raise DataError(f"label {name!r} is missing in {rows(missing(cells))}. Remedy: delete rows "
-                        "without a label from the file")  # fmt: skip
-    values, distinct = numbers(cells), cells.nunique()
-    text = np.isnan(values)
-    example = f"{rows(text)} (the first says {cells[text].iloc[0]!r})" if text.any() else ""
+    found = parsed(cells, choice)
+    if not choice.exact or found.gone.any():
+        _complete("label", name, found, "delete rows without a label from the file")
+    text = np.isnan(found.values)
+    distinct = len(found.texts)
+    example = ""
+    if text.any():
+        where = text[found.level]
+        example = f"{rows(where)} (the first says {cells[where].iloc[0]!r})"
     if kind == "auto" and text.any() and distinct > LEVELS:
         raise DataError(f"label {name!r} has {distinct} different values, too many for classes, "
                         f"and is no number in {example}. Remedy: correct these cells, or name "
                         "another column")  # fmt: skip
+    numbers = int((~text).sum())
+    if kind == "auto" and text.any() and 2 * numbers >= distinct and numbers > 1:
+        raise DataError(f"label {name!r} is no number in {example}, but in most others. Remedy: "
+                        "correct or delete these rows, or --kind classification if they are "
+                        "classes")  # fmt: skip
     if kind == "auto":
-        quantity = not text.any() and len(np.unique(values)) > MOST_CLASSES
+        quantity = not text.any() and len(np.unique(found.values)) > MOST_CLASSES
         kind = "regression" if quantity else "classification"
     if kind == "regression":
         if text.any():
             raise DataError(f"label {name!r} is no number in {example}. Remedy: correct these "
                             "cells, or --kind classification")  # fmt: skip
-        y = values.astype(np.float32)
+        with np.errstate(over="ignore"):
+            y = found.values.astype(np.float32)[found.level]
         if not np.isfinite(y).all():
             raise DataError(f"label {name!r} is infinite in {rows(~np.isfinite(y))}. Remedy: "
                             "correct these cells")  # fmt: skip
         if positive is not None:
             raise DataError(f"--positive {positive} names a class, but {name!r} is a quantity")
         return y, ()
-    y, classes = coded(name, cells)
+    y, classes = coded(name, cells, choice, "label")
     if len(classes) < 2:
         raise DataError(f"label {name!r} is {classes[0]!r} in every row: nothing to predict")
     if len(classes) > LEVELS:
@@ -205,26 +154,50 @@ def labels(
     return y, classes
 
 
-def coded(name: str, cells: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+def canonical(name: str) -> str:
+    """A number that is a name, in one spelling: 7.0 is 7; 007 stays, and so does every digit."""
+    if not codes.NUMBER.fullmatch(name) or codes.ZEROS.fullmatch(name):
+        return name
+    number = Decimal(name)
+    if not -30 < number.adjusted() < 30:
+        return name
+    if number == number.to_integral_value():
+        return f"{int(number)}"
+    return f"{number.normalize():f}"
+
+
+def coded(
+    name: str, cells: pd.Series, choice: Choice = GUESSED, what: str = "column"
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """A column of names as (R,) int32 numbers, and the names in order.
 
+    Names that are numbers are exact, of any length, and equal if the numbers are: 7 and 7.0.
+
     Raises:
-      DataError: a cell is missing, or two names differ in upper and lower case only.
+      DataError: a cell is missing, or two names differ in case, blanks or leading zeros only.
     """
-    if missing(cells).any():
-        raise DataError(f"column {name!r} is missing in {rows(missing(cells))}. Remedy: fill these "
-                        "cells, or delete the rows from the file")  # fmt: skip
-    values = numbers(cells)
-    if not np.isnan(values).any():
-        found, ids = np.unique(values, return_inverse=True)
-        return ids.astype(np.int32), tuple(f"{value:.15g}" for value in found)
-    names, ids = np.unique(cells.to_numpy(str), return_inverse=True)
-    lower: dict[str, str] = {}
-    for each in names.tolist():
-        if (other := lower.setdefault(each.lower(), each)) != each:
-            raise DataError(f"column {name!r} has both {other!r} and {each!r}. Remedy: spell them "
-                            "alike")  # fmt: skip
-    return ids.astype(np.int32), tuple(names.tolist())
+    found = parsed(cells, choice)
+    remedy = "fill these cells, or delete the rows from the file"
+    if found.gone.any() or (what != "group" and not choice.exact and choice.kind != "names"):
+        _complete(what, name, found, remedy)
+    keep = f"--types {f'{name}=names'!r} if they are different names"
+    if choice.kind == "names":
+        known = list(found.texts)
+    else:
+        known = [canonical(each) for each in found.texts]
+        short = [t for t, n in zip(found.texts, known, strict=True)
+                 if "e" in t.lower() and codes.NUMBER.fullmatch(t) and len(n) > 11]  # fmt: skip
+        if short:
+            raise DataError(f"{what} {name!r} says {short[0]!r}: a spreadsheet has cut the digits "
+                            f"of its names. Remedy: save the column as text, or {keep}"
+                            )  # fmt: skip
+        if both := alike(list(dict.fromkeys(known))):
+            raise DataError(f"{what} {name!r} has both {listed(both)}. Remedy: spell them alike, "
+                            f"or {keep}")  # fmt: skip
+    numeric = choice.kind != "names" and all(map(codes.NUMBER.fullmatch, known))
+    order = sorted(set(known), key=(lambda each: (Decimal(each), each)) if numeric else str)
+    place = {each: i for i, each in enumerate(order)}
+    return np.array([place[each] for each in known], np.int32)[found.level], tuple(order)
 
 
 def sides(name: str, cells: pd.Series, task: np.ndarray, tasks: Sequence[str]) -> np.ndarray:

@@ -18,9 +18,9 @@ from metajax.datasets import reading
 from metajax.datasets.family import Family
 from metajax.datasets.files import DataError
 from metajax.datasets.genomics import proteins, sequences
-from metajax.datasets.own import cells, guards
+from metajax.datasets.own import cells, choices, guards, leaks, reports, tables
 from metajax.datasets.own.cards import Roles, Rules, card_of
-from metajax.datasets.own.cells import listed, rows
+from metajax.datasets.own.reports import rows
 
 Alphabet = Literal["dna", "protein"]
 # Two sequences that share so many letters are one sequence, mutated or shifted.
@@ -36,37 +36,57 @@ def table_family(
     group: str | None = None,
     drop: Sequence[str] = (),
     rules: Rules = AS_IS,
+    types: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> Family:
     """The tasks of a table: a row a case, with a header.
 
     Every column but label, task, group, split and those dropped is a feature: numbers as they are,
     yes/no and true/false as 1 and 0, other texts as one column for each of at most
-    `cells.LEVELS` values. An empty cell, NA, NaN, null or ``?`` is missing.
+    `reports.LEVELS` values. An empty cell and the codes of `codes.MISSING` are missing. The card
+    says what every column was taken for.
 
     Args:
-      path: a csv file, or tsv if ``.tsv`` is in its name; also ``.gz``.
+      path: a csv file, or tsv if ``.tsv`` is in its name; also ``.gz``, or alone in a ``.zip``.
       label: the column to predict.
       task: the column whose values are the tasks.
       group: the column of row groups (patients), never in both support and query nor on two sides
         of a meta-split; None: every row is its own.
       drop: columns that are no features.
       rules: see `Rules`.
+      types: files that say what columns are, or ``column=kind``; see `choices.choices`.
+      missing: codes of missing cells, or ``column=code``.
 
     Raises:
       DataError: naming the column, rows or tasks at fault, and the remedy.
     """
+    looked = look(path, label, task, group, drop, rules, types, missing)
+    named = looked.named
+    roles = _roles(looked.path, looked.raw, label, task, named.get("group"), rules)
+    x, columns = tables.features(looked)
+    read = reports.plain(tables.reading(looked, rules))
+    told = {"table": sorted(looked.drop), "reading": read}
+    return _family(looked.path, x, roles, rules, told, columns=columns, looked=looked)
+
+
+def look(
+    path: str | os.PathLike,
+    label: str,
+    task: str,
+    group: str | None = None,
+    drop: Sequence[str] = (),
+    rules: Rules = AS_IS,
+    types: Sequence[str] = (),
+    missing: Sequence[str] = (),
+) -> tables.Looked:
+    """What the columns of a table are, also where one cannot be used; see `table_family`."""
     path = _present(path)
-    raw = cells.table(path)
-    roles = _roles(path, raw, label, task, group, rules)
-    cells.known(path, drop, list(raw))
-    if clash := [name for name in drop if name in (label, task, group, rules.split)]:
-        raise DataError(f"--drop {clash[0]!r}: it is the label, task, group or split")
-    features = raw.drop(columns=[label, task, *drop, *filter(None, (group, rules.split))])
-    if not len(features.columns):
-        raise DataError(f"{path} has no column left to predict from; it has {listed(list(raw))}")
-    x, columns = cells.features(features)
-    told = {"table": sorted(drop)}
-    return _family(path, x, roles, rules, told, columns=columns, features=features)
+    named = {"label": label, "task": task, "group": group, "split": rules.split}
+    flags = [flag for flag, name in named.items() if name is not None]
+    for i, flag in enumerate(flags):
+        if twice := [other for other in flags[i + 1 :] if named[other] == named[flag]]:
+            raise DataError(f"--{flag} and --{twice[0]} both name column {named[flag]!r}")
+    return tables.look(path, named, drop, types, missing)
 
 
 def image_family(
@@ -189,21 +209,29 @@ def _family(
     told: Mapping[str, Any],
     *,
     columns: tuple[str, ...] = (),
-    features: pd.DataFrame | None = None,
+    looked: tables.Looked | None = None,
     item: np.ndarray | None = None,
     alike: np.ndarray | None = None,
 ) -> Family:
     """Labels, tasks, groups and split of checked rows, and their card."""
-    y, classes = cells.labels(roles.label.name, roles.label, rules.kind, rules.positive)
-    if features is not None and rules.leaks == "refuse":
-        guards.no_leak(features, y)
-    task, tasks = cells.coded(roles.task.name, roles.task)
+    said = choices.Choices({}) if looked is None else looked.choices
+    name = roles.label.name
+    y, classes = cells.labels(name, roles.label, rules.kind, rules.positive, said.of(name))
+    if looked is not None and rules.leaks == "refuse":
+        leaks.no_leak(looked.columns, y, classes)
+    task, tasks = cells.coded(roles.task.name, roles.task, said.of(roles.task.name))
+    if classes and rules.coding == "refuse":
+        guards.one_coding(name, y, classes, task, tasks)
     split = None
     if roles.split is not None:
         split = cells.sides(roles.split.name, roles.split, task, tasks)
     keep = np.ones(len(y), bool)
     if roles.group is not None:
-        group, names = _grouped(roles.group)
+        name = roles.group.name
+        group, names = cells.coded(name, roles.group, said.of(name), "group")
+        if looked is not None and rules.duplicates != "keep":
+            levels = [each.level for each in looked.columns]
+            keep = guards.no_hidden_copies(x, y, levels, group, rules.duplicates)
     elif alike is not None:
         group, first = alike, np.unique(alike, return_index=True)[1]
         names = [f"that of row {row + 1}" for row in first]
@@ -231,12 +259,3 @@ def _family(
         classes=classes,
     )
     return made._replace(card=card_of(path, made, roles, rules, told))
-
-
-def _grouped(raw: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """Row groups by their names as they stand: 007 is not 7."""
-    if cells.missing(raw).any():
-        raise DataError(f"group {raw.name!r} is missing in {rows(cells.missing(raw))}. "
-                        "Remedy: fill these cells, or delete the rows from the file")  # fmt: skip
-    group, names = pd.factorize(raw)
-    return group, list(names)

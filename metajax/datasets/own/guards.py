@@ -1,4 +1,4 @@
-"""What would make numbers on a user's own data a lie: leaks, copies, patients on two sides."""
+"""What would make numbers on a user's own data a lie: copies, patients on two sides."""
 
 from __future__ import annotations
 
@@ -8,69 +8,16 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+from scipy.stats import poisson
 
 from metajax.datasets.family import Family, of_tasks
 from metajax.datasets.files import DataError
-from metajax.datasets.own.cells import LEVELS, listed, missing, numbers
+from metajax.datasets.own.reports import listed
+from metajax.datasets.own.sums import counted
 
+COINCIDENCE = 1e-3  # how seldom chance gives as many copies
+ABSENT = 0.01  # how seldom chance leaves a class out
 Shared = Literal["refuse", "drop", "divide", "distinct"]
-LEAST_ROWS = 20  # fewer rows follow a label by chance
-
-
-def no_leak(cells: pd.DataFrame, y: np.ndarray) -> None:
-    """Refuses a feature that tells the label.
-
-    That is a column each of whose values, missing among them, goes with one label (it is the label
-    under another name, or was filled in afterwards: a cause of death); a number that is missing
-    for some labels only; a number that splits two labels, or orders targets, without an error.
-
-    Args:
-      cells: (R, columns) text cells of the features.
-      y: (R,) int classes or float targets.
-
-    Raises:
-      DataError: naming the column and how it tells the label.
-    """
-    if len(y) < LEAST_ROWS:
-        return
-    for name in cells:
-        gone, values = missing(cells[name]), numbers(cells[name])
-        seen = ~np.isnan(values)
-        how = ""
-        if y.dtype.kind == "i":
-            if _tells(pd.factorize(cells[name].mask(gone), use_na_sentinel=False)[0], y):
-                how = "each of its values goes with one label"
-            elif _tells(gone.astype(np.int64), y):
-                how = "whether it is missing goes with one label"
-            elif y.max() == 1 and (seen | gone).all() and _splits(values[seen], y[seen]):
-                how = "it splits the labels without an error"
-        elif seen.sum() >= LEAST_ROWS and (seen | gone).all():
-            one, other = rankdata(values[seen]), rankdata(y[seen])
-            if (one == other).all() or (one == len(other) + 1 - other).all():
-                how = "it puts the rows in the order of the label"
-        if how:
-            raise DataError(f"column {name!r} tells the label: {how}. Remedy: --drop {name!r} if "
-                            "it is not known before the label, else --leaks keep")  # fmt: skip
-
-
-def _tells(codes: np.ndarray, y: np.ndarray) -> bool:
-    """Whether a column of few values has one label for each."""
-    values = int(codes.max()) + 1
-    if not 2 <= values <= LEVELS + 1 or len(y) < 5 * values:
-        return False
-    low, high = np.full(values, y.max()), np.zeros(values, y.dtype)
-    np.minimum.at(low, codes, y)
-    np.maximum.at(high, codes, y)
-    return bool((low == high).all())
-
-
-def _splits(values: np.ndarray, y: np.ndarray) -> bool:
-    """Whether a threshold separates two labels with rows enough of each."""
-    zero, one = values[y == 0], values[y == 1]
-    if min(len(zero), len(one)) < LEAST_ROWS // 2:
-        return False
-    return bool(zero.max() < one.min() or one.max() < zero.min())
 
 
 def copies(x: np.ndarray, y: np.ndarray | None) -> np.ndarray:
@@ -100,6 +47,88 @@ def no_copies(case: np.ndarray, task: np.ndarray, what: str) -> None:
             "column says who they are; --duplicates drop to keep the first of each; --duplicates "
             "keep if different cases may look alike"
         )
+
+
+def no_hidden_copies(
+    x: np.ndarray,
+    y: np.ndarray,
+    levels: Sequence[np.ndarray],
+    group: np.ndarray,
+    how: Literal["refuse", "drop"],
+) -> np.ndarray:
+    """Copies of rows that a row group tells apart: an identifier numbers them like other cases.
+
+    Few and coarse columns let different cases look alike, so only more copies than chance would
+    give count.
+
+    Args:
+      x: (R, D) features.
+      y: (R,) labels.
+      levels: (R,) ints of every column, which of its values each row has.
+      group: (R,) int row groups.
+      how: refuse such copies, or leave them out.
+
+    Returns:
+      (R,) bool, the rows to be kept.
+
+    Raises:
+      DataError: naming two rows that are alike but of different groups.
+    """
+    case = copies(x, y)
+    _, first, number = np.unique(case, return_index=True, return_inverse=True)
+    first = first[number]
+    copy = (first != np.arange(len(case))) & (group[first] != group)
+    pairs = len(y) * (len(y) - 1)
+    chance = pairs / 2  # expected pairs that are alike, were the columns independent
+    for column in [*levels, y]:
+        counts = np.unique(column, return_counts=True)[1]
+        chance *= (counts * (counts - 1)).sum() / max(pairs, 1)
+    found = int(copy.sum())
+    if found and how == "refuse" and poisson.sf(found - 1, chance) < COINCIDENCE:
+        row = int(np.argmax(copy))
+        raise DataError(
+            f"{found} rows are copies of another row (same values, same label), but of another row "
+            f"group; row {row + 1} is row {first[row] + 1} again. Remedy: name the --group that "
+            "says who the patient is; --duplicates drop to keep the first of each; --duplicates "
+            "keep if different cases may look alike"
+        )
+    return ~copy if how == "drop" else np.ones(len(y), bool)
+
+
+def one_coding(
+    name: str, y: np.ndarray, classes: Sequence[str], task: np.ndarray, tasks: Sequence[str]
+) -> None:
+    """Refuses tasks that call the label by other names: their classes are no common ones.
+
+    Two tasks differ if each has a class that the other would have too, were its classes as frequent
+    there. A class that some tasks lack is fine, as long as one task has all.
+
+    Raises:
+      DataError: naming two such tasks and their counts.
+    """
+    table = np.zeros((len(tasks), len(classes)), int)
+    np.add.at(table, (task, y), 1)
+    rows = table.sum(1, keepdims=True)
+    several = np.flatnonzero((table > 0).sum(1) > 1)
+    if len(classes) < 3 or (table > 0).all(1).any():
+        return
+    share = table / np.maximum(rows, 1)
+    for i in several:
+        for j in several[several > i]:
+            lacks = [
+                ((table[a] == 0) & ((1 - share[b]) ** rows[a] < ABSENT)).any()
+                for a, b in ((i, j), (j, i))
+            ]
+            if all(lacks):
+                said = " and ".join(
+                    f"{tasks[t]!r} has " + ", ".join(
+                        f"{c} ({n})" for c, n in zip(classes, table[t], strict=True) if n)
+                    for t in (i, j)
+                )  # fmt: skip
+                common = int(((table[i] > 0) & (table[j] > 0)).sum())
+                raise DataError(f"label {name!r} is coded differently: {said}, {common or 'none'} "
+                                "in common. Remedy: write it alike in all tasks, or --coding keep "
+                                "if these are different classes")  # fmt: skip
 
 
 def apart(
@@ -211,5 +240,6 @@ def usable(family: Family, shots: Sequence[int], *, skip: bool = False, least: i
             f"{least} are needed, to train, select and test on. Remedy: name a --task column with "
             "more values, or lower --shots"
         )
-    return Usable(of_tasks(family, np.array([t not in reasons for t in range(tasks)])),
-                  tuple(reasons.values()))  # fmt: skip
+    kept = of_tasks(family, np.array([t not in reasons for t in range(tasks)]))
+    kept = kept._replace(card=counted(kept)) if reasons else kept
+    return Usable(kept, tuple(reasons.values()))

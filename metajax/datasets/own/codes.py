@@ -1,0 +1,167 @@
+"""What stands for a missing cell, and what only looks like a number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+# What programs and registries write for a cell without a value, in lower case. "Unknown" and "not
+# stated" are answers, and stay levels of a category.
+MISSING = frozenset(
+    """? ?? . .. ... - -- --- – — na n/a #n/a #na n.a. n.a n\\a <na> <n/a> [na] [n/a] (na) nan -nan
+    +nan nan.0 1.#qnan -1.#qnan 1.#ind -1.#ind null <null> (null) [null] #null! \\n nat pd.na np.nan
+    na_real_ na_integer_ na_character_ #div/0! #value! #ref! #num! #name? #error! #field! #spill!
+    #calc! missing <missing> [missing] (missing) (blank) <blank> [blank] <none> [none] (none) """
+    .split()
+) | {
+    "", "n / a", "not available", "[not available]", "(not available)", "not applicable",
+    "[not applicable]", "(not applicable)", "[not evaluated]", "[unknown]", "[discrepancy]",
+    "#getting_data",
+}  # fmt: skip
+SPECIAL = re.compile(r"\.[A-Za-z_]")  # .a to .z of SAS and Stata
+NOTHING = {"none", "nil"}  # missing beside numbers, a level beside texts
+SIGNS = {"+", "++", "+++", "++++", "+/-", "-/+", "pos", "neg", "positive", "negative", "trace"}
+
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+ENDLESS = re.compile(r"[+-]?(?:inf|infinity|1\.#inf)", re.IGNORECASE)
+ZEROS = re.compile(r"[+-]?0\d+", re.ASCII)
+# How people write numbers and moments that are no plain number; in this order.
+WRITTEN = (
+    ("percent signs", re.compile(r"[+-]?[\d.,]+\s*%")),
+    ("limits of detection", re.compile(r"[<>≤≥~≈]\s*=?\s*[\d.,]+")),
+    ("dates", re.compile(
+        r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})(?: .*)?|"
+        r"\d{1,2}[- ]?[A-Za-z]{3,9}[- ]?,? ?(?:\d{4}|\d{2})(?:[: ].*)?|"
+        r"[A-Za-z]{3,9}\.? \d{1,2},? \d{4}(?: .*)?|\d{4}-\d{2}-\d{2}.*")),
+    ("times", re.compile(r"\d{1,3}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?")),
+    ("decimal commas", re.compile(r"[+-]?(?:\d{1,3}(?:[.' ]\d{3})+|\d+),\d+(?:[eE][+-]?\d+)?")),
+    ("separators of thousands", re.compile(r"[+-]?\d{1,3}(?:[,' \u00a0\u202f]\d{3})+(?:\.\d+)?")),
+    ("signs of currency", re.compile(r"[$€£¥]\s*[\d.,]+|[\d.,]+\s*[€£$]")),
+    ("brackets", re.compile(r"\(\d[\d.,]*\)")),
+    ("stars or other marks", re.compile(r"[+-]?\d+(?:\.\d+)?\s*[*†‡HLhl!]{1,2}")),
+    ("units", re.compile(
+        r"[+-]?\d+(?:[.,]\d+)?\s?(?:kg|g|mg|mcg|µg|ug|ng|l|ml|dl|cm|mm|m|mmhg|mmol/l|mg/dl|g/dl|"
+        r"g/l|u/l|iu/l|ng/ml|bpm|years?|yrs?|yo|months?|mos?|weeks?|wks?|days?|hours?|hrs?|mins?|"
+        r"°c|°f|c/min|/min|x)\.?", re.IGNORECASE)),
+)  # fmt: skip
+# Numbers that mean missing in REDCap, SPSS, BRFSS, NHANES and PLINK, where no value is near them.
+ENDS = tuple(int(str(d) * n) for n in (1, 2, 3, 4, 5) for d in (7, 8, 9))
+CODES = frozenset(ENDS) | {-n for n in ENDS} | {96, 97, 98, 996, 997, 998, 9996, 9997, 9998} | {
+    -1, -96, -97, -98, -996, -997, -998, -9998, 0}  # fmt: skip
+
+
+def numbers(texts: Sequence[str]) -> np.ndarray:
+    """(U,) float64: texts as numbers in ASCII digits, infinities too; NaN where one is none."""
+    out = np.full(len(texts), np.nan)
+    for i, text in enumerate(texts):
+        if NUMBER.fullmatch(text):
+            out[i] = float(text)
+        elif ENDLESS.fullmatch(text):
+            out[i] = -np.inf if text[0] == "-" else np.inf
+    return out
+
+
+def written(text: str) -> str:
+    """How a text writes a number that is no plain one, e.g. "dates"; "" if it does not."""
+    return next((what for what, how in WRITTEN if how.fullmatch(text)), "")
+
+
+def unsaid(
+    texts: Sequence[str], values: np.ndarray, told: Sequence[str] = (), exact: bool = False
+) -> tuple[np.ndarray, list[str]]:
+    """Which of a column's different texts say nothing.
+
+    Args:
+      texts: U different texts.
+      values: (U,) see `numbers`.
+      told: further codes, by the user; a number is equal in any spelling.
+      exact: only the empty text and `told` are missing.
+
+    Returns:
+      (U,) bool, and the texts that may be a level as well as missing.
+    """
+    lower = [text.lower() for text in texts]
+    own = {code.lower() for code in told}
+    amounts = {float(code) for code in told if NUMBER.fullmatch(code)}
+    gone = np.array([t in own or t == "" for t in lower], bool)
+    gone |= np.isin(values, list(amounts))
+    if exact:
+        return gone, []
+    gone |= np.array([t in MISSING or bool(SPECIAL.fullmatch(t)) for t in lower], bool)
+    words = [texts[i] for i in np.flatnonzero(~gone & np.isnan(values)) if lower[i] not in NOTHING]
+    doubtful = []
+    for i, text in enumerate(texts):
+        if lower[i] in NOTHING and not gone[i]:
+            if not words:
+                gone[i] = True
+            elif text == "None":  # Python's; but so does a form in capitals say it
+                if any(word[:1].isupper() for word in words):
+                    doubtful.append(text)
+                else:
+                    gone[i] = True
+        elif lower[i] in ("-", "--", "–", "—") and lower[i] not in own and (
+            any(word.lower() in SIGNS for word in words)
+        ):
+            doubtful.append(text)
+    return gone, doubtful
+
+
+def suspects(values: np.ndarray, counts: np.ndarray) -> list[float]:
+    """Numbers of a column that look like codes of missing cells.
+
+    A number of `CODES` is suspected if it lies outside all others, and
+      is negative where no other is (-1: where they are many), or
+      is repeated and farther from them than they are from each other, or
+      is more frequent than its neighbour, with a gap between (0: all others are far above it).
+
+    Args:
+      values: (U,) different finite numbers.
+      counts: (U,) how often each is found.
+    """
+    order = np.argsort(values)
+    values, counts = values[order], counts[order]
+    code = np.isin(values, list(CODES))
+    # Only the codes at both ends: 7 of 0 to 10 is a number like the others.
+    inner = np.flatnonzero(~code)
+    if len(inner) < 2:
+        inner = np.flatnonzero(~np.isin(values, list(CODES - {0, -1})))
+        if len(inner) < 2:
+            return []
+    found = []
+    low, high = inner[0], inner[-1]
+    for i in range(high + 1, len(values)):
+        if _far(values[i], counts[i], values[low : high + 1], counts[low : high + 1]):
+            found.append(float(values[i]))
+        elif not found:  # one of the others
+            high = i
+    below = len(found)
+    for i in range(low - 1, -1, -1):
+        inside = slice(low, high + 1)
+        if _far(-values[i], counts[i], -values[inside][::-1], counts[inside][::-1]):
+            found.append(float(values[i]))
+        elif len(found) == below:
+            low = i
+    return found
+
+
+def _far(value: float, count: int, others: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether a number above some others is no value like them; negatives come mirrored."""
+    gap, spread = value - others[-1], others[-1] - others[0]
+    if value == 0:  # others are below 0, mirrored from above
+        weights = np.repeat(others, counts)
+        quarter = np.subtract(*np.quantile(weights, [0.75, 0.25]))
+        return bool(
+            count >= 2 and len(others) >= 5 and others[-1] < 0 and quarter > 0
+            and gap > quarter and -np.median(weights) > 3 * quarter / 1.349
+        )  # fmt: skip
+    if others[0] < 0 and others[-1] <= 0 and value > 0:  # a negative code among positive numbers
+        return value > 1 or (len(others) > 5 and count >= 2)
+    if count >= 2 and gap >= spread:
+        return True
+    steps = np.diff(others)
+    return bool(
+        count >= 3 and len(others) >= 3 and gap >= 3 * max(np.median(steps), 1.0)
+        and count > counts[-1] and value >= 7
+    )  # fmt: skip

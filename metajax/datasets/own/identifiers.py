@@ -1,0 +1,89 @@
+"""Columns that say which case a row is: no feature, by their name or by what they hold."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+LEAST = 20  # fewer rows rise by chance
+# What an identifier belongs to; several may stand in a row: patient unit stay id.
+_CASE = """patients? pat pt pts subjects? subj sub usubj participants? part persons? pers people
+ cases? records? rec study trial clinical samples? samp smp specimens? spec biospecimens? aliquots?
+ tubes? vials? enrol+ments? enrol+ screening screen randomi[sz]ation rand registry registration reg
+ hospital hosp medical med chart file dossier accession acc acces individuals? indiv donors? donor
+ recipients? lab laboratory client member user national insurance nhs health system social security
+ bcr tcga geo gsm sra ena biobank cohort deidentified anonymi[sz]ed anon pseudo research unique
+ internal external global local master main primary source original new old the person
+ patienten? fall proben? probanden? paciente dossier sujet""".split()
+# Visits, lesions and their like may be counted: "visit_number" is how many.
+_EVENT = """unit stays? icu icustays? hadm adm admissions? encounters? enc encntr visits? episodes?
+ events? exams? examinations? orders? notes? reports? lesions? images? imgs? img scans? slides?
+ series instance study sop blocks? rows? lines? obs observations? entry entries items? eyes?
+ famil(?:y|ies) fam pedigree household provider doctor physician caregiver site cent(?:er|re) ward
+ device plate well array chip run batch pair match set cluster group row record document doc
+ procedure test transfer discharge""".split()
+_IDS = "ids?|pids?|uids?|guid|uuid|iid|identifiers?|identification|keys?|barcodes?|mrn|hash"
+_COUNTED = "nos?|nrs?|nums?|numbers?|nummer|numero|num[eé]ro|codes?|refs?"
+_PERSON = "patients?|pat|pt|subjects?|subj|participants?|persons?|samples?|specimens?|donors?|case"
+_ANY = "|".join([*_CASE, *_EVENT])
+NAMES = re.compile("|".join((
+    # whole names
+    "id|ids|uid|uuid|guid|iid|fid|eid|rid|pid|sid|oid|nid|vid|ptid|pt|patno|ptno|subjno|mrn|emrn|"
+    "empi|csn|har|nhsno|ssn|seqn|seqno|sqn|usubj|subjid|usubjid|urn|nhi|upi|chi|"
+    "barcodes?|accessions?|identifiers?|identification|idx|index|indices|"
+    "patients?|subjects?|participants?|persons?|probands?|individuals?|records?|specimens?|"
+    "samples?|case|cases|donors?|row ?names?|rows?|row ?(?:num|nr|no|number)|"
+    "obs|observations?|unnamed(?: ?\\d+)*|level ?\\d+|no|nr|num|number|lfd ?nr|"
+    "serial|s ?no|sl ?no|sr ?no|sn|file ?names?|files?|urls?",
+    # ... id, and id of something
+    f"(?:.+ )?(?:{_IDS})(?: ?\\d{{0,2}})",
+    f"(?:id|ids|uid|mrn)(?: (?:{_ANY}|of|de|du|der|no|nr|num|number|code))+",
+    f"(?:{_ANY})+ ?(?:{_IDS})",
+    f"id(?:{_ANY})+",
+    # patient number, case no, sample name
+    f"(?:(?:{_ANY}) ?)*(?:{'|'.join(_CASE)}) ?(?:{_COUNTED})",
+    f"(?:{_PERSON}) ?(?:index|idx|names?|labels?|n)",
+    f"(?:{_COUNTED}) ?(?:patient|subject|case|sample)",
+    f"(?:row|line|serial|sequence|seq|running|identity|identification|id) ?(?:{_COUNTED})",
+)))  # fmt: skip
+# These name a case, unless the numbers say otherwise: case 0 and 1, number of patients.
+PLURAL = re.compile("(?:number|no|nr|num|n) of .*|.* count|.* counts")
+
+
+def words(name: str) -> str:
+    """A name in lower case, its words apart: ``patientID``, PATIENT_ID and ``Patient Id`` alike."""
+    name = re.sub(r"#|№|n°", " number ", name, flags=re.IGNORECASE)
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    return " ".join(re.split(r"[^a-zA-Z0-9À-ÿ]+", name)).strip().lower()
+
+
+def named(name: str) -> bool:
+    """Whether a name is that of an identifier."""
+    for told in {words(name), words(name.lower())}:
+        if not PLURAL.fullmatch(told) and NAMES.fullmatch(told):
+            return True
+    return False
+
+
+def counts_rows(values: np.ndarray) -> str:
+    """How whole numbers of R rows, all different, follow the rows; "" if they do not.
+
+    Args:
+      values: (R,) finite numbers, in the order of the file.
+    """
+    rows = len(values)
+    if rows > 2 and (np.diff(values) == 1).all():
+        return "numbers the rows"
+    if rows < LEAST or (values != np.round(values)).any():
+        return ""
+    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    distinct = len(np.unique(values))
+    if distinct == rows and values.max() - values.min() + 1 <= 1.05 * rows:
+        return "numbers the rows, in another order"
+    if distinct >= 0.99 * rows and abs(np.corrcoef(ranks, np.arange(rows))[0, 1]) > 0.98:
+        return "rises from row to row"
+    if distinct == rows >= 2 * LEAST and 1e5 <= np.abs(values).min():
+        if len(set(np.char.str_len(np.abs(values).astype(np.int64).astype(str)).tolist())) == 1:
+            return "has another number of as many digits in every row"
+    return ""
