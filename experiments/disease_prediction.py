@@ -11,6 +11,10 @@ table.csv and report.html: smoke takes a minute, quickstart about 4 minutes on 2
 hours (name a benchmark or methods to do a part). An interrupted command goes on where it stopped.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import sys
 
@@ -67,6 +71,7 @@ def build(name: str, shots: tuple[int, ...], data_dir: str | None) -> Benchmark:
     return suites.build(ENTRIES, name, shots, data_dir)
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what the flags ask for."""
     return commands.main(SUITE, ENTRIES, PRESETS, build)

@@ -10,6 +10,10 @@ as in the papers) and `<name>` (the molecules are divided between the meta-split
 minute, full many hours on 2 cores.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import sys
 
@@ -49,6 +53,7 @@ def build(name: str, shots: tuple[int, ...], data_dir: str | None) -> Benchmark:
     return suites.build(ENTRIES, name, shots, data_dir)
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what the flags ask for."""
     return commands.main(SUITE, ENTRIES, PRESETS, build)

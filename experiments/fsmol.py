@@ -19,6 +19,10 @@ Expected: on the panel near the published, elsewhere below; the table says how f
 
 from __future__ import annotations
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import sys
 from pathlib import Path
@@ -147,6 +151,7 @@ def write_tables(folder: Path, runs: list[Run]) -> str:
     return write_page(folder, *table(runs, pd.read_csv(folder / "published.csv")))
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what is missing and writes the table."""
     flags = commands.parse(Flags, PRESETS, default="full")

@@ -10,6 +10,10 @@ or a deep mutational scan (`proteingym`, regression). Near-duplicate sequences, 
 proteins are never on two sides of a meta-split. smoke takes a minute, full many hours on 2 cores.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import sys
 
@@ -48,6 +52,7 @@ def build(name: str, shots: tuple[int, ...], data_dir: str | None) -> Benchmark:
     return suites.build(ENTRIES, name, shots, data_dir)
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what the flags ask for."""
     return commands.main(SUITE, ENTRIES, PRESETS, build)

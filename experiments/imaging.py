@@ -11,6 +11,10 @@ of a new patient in all. Support and query come from different patients, lesions
 smoke takes a minute, full many hours on 2 cores.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import sys
 from functools import partial
@@ -60,6 +64,7 @@ def build(name: str, shots: tuple[int, ...], data_dir: str | None) -> Benchmark:
     return suites.build(ENTRIES, name, shots, data_dir)
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what the flags ask for."""
     return commands.main(SUITE, ENTRIES, PRESETS, build)

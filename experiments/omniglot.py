@@ -21,6 +21,10 @@ Expected: both curves rise towards the papers' figures; the table says how far t
 
 from __future__ import annotations
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import sys
 import time
@@ -233,6 +237,7 @@ def write_tables(folder: Path, runs: list[Run]) -> str:
     return write_page(folder, *table(runs))
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what is missing and writes the table."""
     flags = commands.parse(Flags, PRESETS, default="full")

@@ -10,6 +10,10 @@ or those that a --split column names, is held out. docs/own_data.md says what is
 Records and tables go to results/own_data, which git ignores.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import json
 import sys
@@ -202,6 +206,7 @@ def write_template(data: Data, path: Path) -> str:
             f"(?). Correct it, then: --types {path}")  # fmt: skip
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what the flags ask for."""
     flags = commands.parse(Flags, PRESETS, default="full", description=__doc__.split("\n", 1)[0])

@@ -18,6 +18,10 @@ tables.csv, summary.csv and table.md there; `tabulate` makes the last two from t
 
 from __future__ import annotations
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import itertools
 import sys
@@ -264,6 +268,7 @@ def tabulate(flags: Flags, folder: Path, console: Console) -> None:
     console.print(Markdown(real_tables.tabulate(folder)))
 
 
+@surroundings.guarded
 def main() -> int:
     """Trains, or goes on training; or evaluates; or tabulates."""
     flags = commands.parse(Flags, PRESETS, default="full")

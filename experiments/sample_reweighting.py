@@ -26,6 +26,10 @@ Writes results/sample_reweighting/: validation.csv, table.md, table.csv, report.
 
 from __future__ import annotations
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import sys
 import time
@@ -98,6 +102,7 @@ def prepare(flags: Flags) -> dict[str, Family]:
     return {one.data: load(one.data, flags.data_dir) for one in check(flags)[0]}
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what is missing and writes tables and report."""
     flags = commands.parse(Flags, PRESETS, default="full")

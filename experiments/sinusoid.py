@@ -15,6 +15,10 @@ trained for, and a network pre-trained on all tasks stays far above both.
 
 from __future__ import annotations
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import sys
 import time
@@ -206,6 +210,7 @@ def write_tables(folder: Path, runs: list[Run]) -> str:
     return write_page(folder, *table(runs))
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what is missing and writes the table."""
     flags = commands.parse(Flags, PRESETS, default="full")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import sys
 import time
@@ -28,6 +27,7 @@ from metajax.config import (
     resolved,
 )
 from metajax.suites import CORE_METHODS, Entry, find, own_settings
+from metajax.surroundings import fail
 
 AnyFlags = TypeVar("AnyFlags")
 SEEDS = (0, 1, 2)
@@ -92,14 +92,6 @@ def main(
     told += ", ".join(entry.label for entry in entries) + "."
     flags = parse(Flags, presets, default="full", description=told)
     return run_suite(suite, flags, entries, build)
-
-
-def fail(message: object) -> int:
-    """Prints one message to standard error and returns the exit code of a user's mistake."""
-    if isinstance(message, OSError) and message.errno in (errno.ENOSPC, errno.EDQUOT):
-        message = f"{message}; what is finished stays: make room, then give the same command again"
-    sys.stderr.write(f"error: {message}\n")
-    return 2
 
 
 def parse(

@@ -15,9 +15,16 @@ line a measurement, with hardware, versions and commit.
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # compile times are of cold starts
+
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import multiprocessing
-import os
 import sys
 import tempfile
 import time
@@ -25,8 +32,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # compile times are of cold starts
 
 import jax
 import jax.numpy as jnp
@@ -377,6 +382,7 @@ MEASURES: dict[str, Callable[[Flags], Iterator[dict[str, Any]]]] = {
 }  # fmt: skip
 
 
+@surroundings.guarded
 def main() -> int:
     """Measures and writes the table."""
     flags = tyro.cli(Flags, description=__doc__)

@@ -11,9 +11,16 @@ line a measurement.
 
 from __future__ import annotations
 
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"  # also of the scripts that are called
+
+from metajax import surroundings
+
+surroundings.check()
+
 import itertools
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -22,8 +29,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-os.environ["JAX_PLATFORMS"] = "cpu"  # also of the scripts that are called
 
 import jax
 import pandas as pd
@@ -99,6 +104,7 @@ def measured(base: Path) -> Iterator[dict[str, Any]]:
             yield case | sweep(base / f"{turn}-{workers}-{wandb}", workers, wandb)
 
 
+@surroundings.guarded
 def main() -> int:
     """Measures and writes the table."""
     told, rows = records.environment(()), []

@@ -6,6 +6,10 @@ The same test episodes and logistic regression (C = 0.1), once scaled by the sou
 protocol) and once by all rows. Prints the mean AUROC over tasks and 20 balanced draws.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import sys
 from pathlib import Path
@@ -33,6 +37,7 @@ def mean_auroc(x: np.ndarray, y: np.ndarray, episodes) -> float:
     return float(np.mean(scores))
 
 
+@surroundings.guarded
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir")

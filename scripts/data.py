@@ -12,6 +12,10 @@ what its card says, and a line on standard error names file and remedy.
 
 from __future__ import annotations
 
+from metajax import surroundings
+
+surroundings.check(jax=False)
+
 import dataclasses
 import os
 import sys
@@ -144,6 +148,7 @@ def fail(message: object) -> int:
     return commands.fail(message)
 
 
+@surroundings.guarded
 def main() -> int:
     """Does what the command line asks for."""
     command = tyro.cli(Command, description=__doc__)

@@ -10,6 +10,10 @@ command goes on where it stopped. All families take a quarter of an hour of one 
 data are absent and cannot be downloaded are named at the end (exit code 2).
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import json
 import multiprocessing
@@ -114,6 +118,7 @@ def run(
     return failed
 
 
+@surroundings.guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip

@@ -1,5 +1,9 @@
 """Write docs/methods/README.md from what the learners say of themselves; --check: is it stale?"""
 
+from metajax import surroundings
+
+surroundings.check()
+
 import sys
 from pathlib import Path
 
@@ -71,6 +75,7 @@ def render() -> str:
     return "\n".join(lines) + "\n"
 
 
+@surroundings.guarded
 def main() -> int:
     """Writes the page, or checks it."""
     if sys.argv[1:] == ["--check"]:

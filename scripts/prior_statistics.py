@@ -9,6 +9,10 @@ table; shown are its mean and its 10 % and 90 % quantiles over tables. Writes
 results/prior_fitted/statistics.md and .csv; a few minutes of one core.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import sys
 import warnings
@@ -149,6 +153,7 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n".join(lines + ["Made by `python scripts/prior_statistics.py`.", ""])
 
 
+@surroundings.guarded
 def main() -> int:
     """Measures and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

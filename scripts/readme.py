@@ -1,5 +1,9 @@
 """Fill the README's tables from the committed results, so that no number in it is typed by hand."""
 
+from metajax import surroundings
+
+surroundings.check()
+
 import json
 import sys
 from pathlib import Path
@@ -188,6 +192,7 @@ def render() -> dict[Path, str]:
     return {path: filled(path.read_text(), blocks) for path, blocks in pages.items()}
 
 
+@surroundings.guarded
 def main() -> int:
     """Rewrites the pages."""
     for path, text in render().items():

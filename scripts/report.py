@@ -1,5 +1,9 @@
 """Write a suite's report from its records: results/SUITE/report.html, one self-contained page."""
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import sys
 from pathlib import Path
@@ -7,6 +11,7 @@ from pathlib import Path
 from metajax import report, tables
 
 
+@surroundings.guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("suite", metavar="SUITE", help="a folder of RESULTS, e.g. quickstart")

@@ -7,6 +7,10 @@ of the target. Target only: k rows of the target, half of each class, 20 draws; 
 are the test set. One core; a few minutes.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import sys
 import time
@@ -223,6 +227,7 @@ only with the other five diseases as features, which are labels of other tasks, 
 target-only scores are too high: the two kinds of bar need not rest on one set of columns."""
 
 
+@surroundings.guarded
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir")

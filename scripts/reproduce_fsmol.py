@@ -7,6 +7,10 @@ to the class ratio of the task, all other rows are queries; one core. Writes fsm
 fsmol_tasks.csv (every task) and fsmol.md.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import sys
 import time
@@ -151,6 +155,7 @@ def page(table):
     return "\n".join(lines)
 
 
+@surroundings.guarded
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data-dir", default=None)

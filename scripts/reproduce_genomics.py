@@ -9,6 +9,10 @@ Pooled: trained on other tasks' rows, no label of the target. From scratch: k ro
 target, nothing else. Half: half of the target's row groups. Row groups are never on both sides.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import sys
 import time
@@ -177,6 +181,7 @@ def scores_of(family, x: np.ndarray, group: np.ndarray, what) -> dict[str, dict[
     return {"family test": {t: scores[t] for t in test.tolist()}, "all": scores}
 
 
+@surroundings.guarded
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir")

@@ -8,6 +8,10 @@ regression with lbfgs, C = 0.1; random forest of 150 trees with leaves of at lea
 One core; a few minutes.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import sys
 import time
@@ -97,6 +101,7 @@ def score(table, task: str) -> list[tuple]:
     return found
 
 
+@surroundings.guarded
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir")

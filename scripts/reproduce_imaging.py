@@ -6,6 +6,10 @@ The references were measured from the same files by other code, or published; ag
 images, labels and groups are read right. Writes results/reproductions/imaging.csv and .md.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -239,6 +243,7 @@ def cells(row: Row) -> list[str]:
     return [row.data, row.protocol, ours, number(row.reference, row.reference_interval), verdict]
 
 
+@surroundings.guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--data-dir", help="default: METAJAX_DATA")

@@ -10,6 +10,10 @@ cross-validation of the AUROC on the k rows (4 folds, or as many as the rarer cl
 on the 20 %. Mean and population standard deviation of five seeds. A few minutes on one core.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import math
 import sys
@@ -105,6 +109,7 @@ def scores(family: datasets.Family, shots: int | str) -> list[float]:
     return found
 
 
+@surroundings.guarded
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from metajax import surroundings
+
+surroundings.check(jax=False)
+
 import argparse
 import csv
 import json
@@ -15,6 +19,7 @@ from typing import Any
 COLUMNS = ("suite", "id", "status", "learner", "seed", "seconds", "host GB")
 
 
+@surroundings.guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")

@@ -3,6 +3,10 @@
     python scripts/speed.py
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import sys
 from pathlib import Path
 
@@ -185,6 +189,7 @@ def filled(page: str, folder: Path) -> str:
     return page
 
 
+@surroundings.guarded
 def main() -> int:
     """Writes the chart and the page."""
     label = "speed against PyTorch by workload and device; the table below has the same numbers"

@@ -6,9 +6,15 @@
     python scripts/sweep.py experiments/sweeps/imaging.yaml --slurm.jobs=4 --slurm.partition=cpu
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import sys
 
 from metajax import sweep_command
 
+main = surroundings.guarded(sweep_command.main)
+
 if __name__ == "__main__":
-    sys.exit(sweep_command.main())
+    sys.exit(main())

@@ -1,5 +1,9 @@
 """Write a suite's tables and figures from its records: results/SUITE/table.md, .csv, .tex, ..."""
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import importlib.util
 import sys
@@ -23,6 +27,7 @@ def writer(suite: str) -> Callable:
     return script.write_tables
 
 
+@surroundings.guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("suite", metavar="SUITE", help="a folder of RESULTS, e.g. quickstart")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from metajax import surroundings
+
+surroundings.check(jax=False)
+
 import argparse
 import os
 import struct
@@ -16,6 +20,7 @@ BATCH = 50  # runs a call of `wandb sync`
 NO_KEY = ("No API key", "Not authenticated")  # what it says then
 
 
+@surroundings.guarded
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 if nothing is left to upload, 1 if something is, 2 for what the user must mend."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from metajax import surroundings
 from metajax.datasets.cards import UNKNOWN, File
 
 # No table here is near it; it stops a wrong server or a compression bomb from filling the disk.
@@ -39,7 +40,7 @@ def data_root(data_dir: str | os.PathLike | None = None) -> Path | None:
     name = data_dir or os.environ.get("METAJAX_DATA")
     if not name:
         return None
-    root = Path(name).expanduser()
+    root = surroundings.expanded(name)
     if not root.is_dir():
         given = "data_dir" if data_dir else "METAJAX_DATA"
         raise DataError(f"{given} names {root}, which is not a directory")
@@ -47,8 +48,8 @@ def data_root(data_dir: str | os.PathLike | None = None) -> Path | None:
 
 
 def cache_root(cache: str | os.PathLike | None = None) -> Path:
-    """The cache: the argument, else ``METAJAX_CACHE``, else ``~/.cache/metajax``."""
-    return Path(cache or os.environ.get("METAJAX_CACHE") or "~/.cache/metajax").expanduser()
+    """The cache: the argument, else that of `metajax.surroundings.cache_root`."""
+    return Path(cache) if cache else surroundings.cache_root()
 
 
 def digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
