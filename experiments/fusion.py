@@ -8,6 +8,10 @@ data alone, with genes alone, and (`_gaps`) with both where half of the patients
 no genes. All four have the same patients, tasks and labels. docs/families says what a task is.
 """
 
+from metajax import surroundings
+
+surroundings.check()
+
 import sys
 from functools import partial
 
@@ -84,6 +88,7 @@ def build(name: str, shots: tuple[int, ...], data_dir: str | None) -> Benchmark:
     return suites.build(ENTRIES, name, shots, data_dir)
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what the flags ask for."""
     return commands.main(SUITE, ENTRIES, PRESETS, build)

@@ -8,10 +8,6 @@ label in the k rows. Ensembles are means of probabilities.
 
 from __future__ import annotations
 
-from metajax import surroundings
-
-surroundings.check()
-
 import itertools
 import zlib
 from collections.abc import Callable, Iterator, Sequence

@@ -155,7 +155,7 @@ def cache_root() -> Path:
     if given := os.environ.get("METAJAX_CACHE"):
         return expanded(given)
     try:
-        home = Path.home()
+        home = Path.home() if os.environ.get("HOME", "~") else Path()  # HOME= would be /
     except RuntimeError:
         home = Path()
     if home.is_absolute() and home.is_dir():

@@ -1,0 +1,119 @@
+"""Scripts and what they find around them: settings, home, caches, the search path."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from metajax import surroundings, sweeps
+from metajax.datasets import files
+
+ROOT = Path(__file__).resolve().parents[1]
+HELPERS = ("reproduction.py", "torch_peer.py", "workloads.py", "real_tables.py")
+SCRIPTS = [path for folder in ("scripts", "experiments") for path in (ROOT / folder).glob("*.py")]
+SCRIPTS = sorted(path for path in SCRIPTS if path.name not in HELPERS)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_looks_around_before_it_imports_anything(path):
+    tree = ast.parse(path.read_text())
+    body = [ast.unparse(one) for one in tree.body[1:]]
+    at = next(i for i, one in enumerate(body) if one.startswith("surroundings.check("))
+    before = {"from __future__ import annotations", "from metajax import surroundings", "import os"}
+    assert {one for one in body[:at] if not one.startswith("os.environ")} <= before
+    told = path.read_text()
+    assert "@surroundings.guarded\ndef main(" in told or "surroundings.guarded(" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("JAX_DEBUG_NANS", "1", "unset JAX_DEBUG_NANS"),
+        ("JAX_DEBUG_INFS", "True", "unset JAX_DEBUG_INFS"),
+        ("JAX_PLATFORMS", "warp", "JAX_PLATFORMS=warp"),
+    ],
+)
+def test_settings_that_cannot_be_lived_with_are_named(name, value, told, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv(name, value)
+    if name == "JAX_PLATFORMS":  # jax has looked at its devices long ago
+
+        def devices():
+            raise RuntimeError("Unable to initialize backend 'warp'")
+
+        monkeypatch.setattr("jax.devices", devices)
+    with pytest.raises(SystemExit) as stop:
+        surroundings.check()
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and told in said and said.count("\n") == 1
+
+
+def test_flags_of_xla_are_tried_where_they_can_do_no_harm(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--no_such_flag=1")
+    assert "--no_such_flag" in surroundings._xla_refuses("--no_such_flag=1")
+    known = sweeps.ONE_CORE["XLA_FLAGS"]
+    monkeypatch.setenv("XLA_FLAGS", known)
+    assert surroundings._xla_refuses(known) == ""
+
+
+@pytest.mark.parametrize("home", [None, "", "/nowhere/at/all"])
+def test_who_has_no_home_has_a_cache(home, monkeypatch, tmp_path):
+    """Of whom the password file has no home either."""
+    monkeypatch.delenv("METAJAX_CACHE", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    if home is None:
+
+        def nobody(cls):
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.setattr(Path, "home", classmethod(nobody))
+    else:
+        monkeypatch.setenv("HOME", home)
+    assert files.cache_root().is_absolute() and files.cache_root().name.startswith("metajax-")
+    monkeypatch.setenv("METAJAX_CACHE", "")
+    assert files.cache_root().name.startswith("metajax-")
+    monkeypatch.setenv("METAJAX_CACHE", str(tmp_path))
+    assert files.cache_root() == tmp_path
+
+
+@pytest.mark.parametrize("name", ["METAJAX_CACHE", "JAX_COMPILATION_CACHE_DIR"])
+def test_a_cache_that_cannot_be_written_is_refused_by_its_name(name, monkeypatch, tmp_path):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(name, str(tmp_path / "file"))
+    with pytest.raises(ValueError, match=f"mend or unset {name}"):
+        sweeps.keep_compiled()
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path):
+    """An empty part of PYTHONPATH is the current folder: here, one of hostile results."""
+    for name in ("argparse", "wandb", "yaml", "numpy", "drug_discovery"):
+        (tmp_path / f"{name}.py").write_text("import os; os.abort()")
+    env = os.environ | {"PYTHONPATH": f":{ROOT}"}
+    command = [sys.executable, str(ROOT / "scripts" / "runs.py"), "--results=nowhere", "ls"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 2 and "no folder nowhere" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("name", ["/etc", "../x", "a/b", "*", "", ".", ".hidden", "a\nb", "-"])
+def test_a_suite_is_a_name(name):
+    with pytest.raises(ValueError, match="a suite is the name of a folder"):
+        surroundings.suite_name(name)
+    assert surroundings.suite_name("smoke-own_data") == "smoke-own_data"
+
+
+def test_a_users_mistake_is_one_line_and_a_mistake_of_ours_is_not(capsys):
+    @surroundings.guarded
+    def main(error):
+        raise error
+
+    for error in (ValueError("no"), FileNotFoundError("no"), MemoryError("no")):
+        assert main(error) == 2
+        assert capsys.readouterr().err.startswith("error: ")
+    assert main(KeyboardInterrupt()) == 130
+    with pytest.raises(KeyError):
+        main(KeyError("ours"))
