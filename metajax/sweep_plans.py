@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
+import importlib.util
 import io
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metajax import commands, runs, sweep_files, sweeps, tables
+from metajax import commands, runs, surroundings, sweep_files, sweeps, tables
 from metajax.metrics import METRICS
 from metajax.suites import Entry
 from metajax.sweep_files import Scalar, SweepFile, suggestion
@@ -69,24 +68,34 @@ class Plan(NamedTuple):
 
 
 def load_program(sweep: SweepFile) -> Program:
-    """The experiment script of a sweep, found from here or from a folder above the file.
+    """The experiment script of a sweep: the repository's, or found from a folder above the file.
+
+    Where the command is given does not matter: nothing is taken from the current folder.
 
     Raises:
-      ValueError: if it is not there, or is no experiment script.
+      ValueError: if it is not there, cannot be imported, or is no experiment script.
     """
-    places = [Path.cwd(), *sweep.path.resolve().parents]
-    for path in (place / sweep.program for place in places):
-        if path.is_file():
-            break
-    else:
-        raise sweep.error("program", f"no file {sweep.program}, from here or above the sweep file")
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)  # workers import the script by its name
+    places = [surroundings.ROOT, *sweep.path.resolve().parents]
+    path = next((p for place in places if (p := place / sweep.program).is_file()), None)
+    if path is None:
+        raise sweep.error("program", f"no file {sweep.program}, in {surroundings.ROOT} or above "
+                          "the sweep file")  # fmt: skip
+    path = path.resolve()
+    if path.suffix != ".py" or not path.stem.isidentifier():
+        raise sweep.error("program", f"{sweep.program} is no Python script: NAME.py is wanted")
+    sweeps.add_folder(path)  # workers import the script by its name
+    found = importlib.util.find_spec(path.stem)
+    if found is None or Path(found.origin or "").resolve() != path:
+        there = found.origin if found else "not a module"
+        raise sweep.error("program", f"{sweep.program}: Python knows another {path.stem} "
+                          f"({there}); rename the program")  # fmt: skip
     try:
         module = importlib.import_module(path.stem)
-    except (ImportError, SyntaxError) as error:
-        raise sweep.error("program", f"{sweep.program} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        kind = "" if isinstance(error, ImportError | SyntaxError) else f"{type(error).__name__}: "
+        told = " ".join(str(error).split())
+        told = f"{sweep.program} cannot be imported: {kind}{told}"
+        raise sweep.error("program", told) from error
     own = ("ENTRIES", "build") if hasattr(module, "build") else ("check", "write_tables")
     needed = ("SUITE", "PRESETS", "main", *own)
     if missing := [name for name in needed if not hasattr(module, name)]:
@@ -97,7 +106,11 @@ def load_program(sweep: SweepFile) -> Program:
     else:
         more = {"check": module.check, "write": module.write_tables}
         more["prepare"] = getattr(module, "prepare", None)
-    return Program(path.resolve(), module.SUITE, module.PRESETS, **more)
+    presets = module.PRESETS
+    if not isinstance(presets, Mapping) or not dataclasses.is_dataclass(presets.get("full")):
+        raise sweep.error("program", f"{sweep.program} cannot be swept: its PRESETS has no flags "
+                          "named full; see experiments/imaging.py")  # fmt: skip
+    return Program(path, module.SUITE, presets, **more)
 
 
 def check(path: Path, *, search_seed: int = 0) -> Plan:

@@ -125,14 +125,19 @@ def _make_runs(
         return [Outcome(config, None, _reason(error)) for config in job.configs]
 
 
+def add_folder(script: Path) -> None:
+    """Lets a script and its neighbours be imported by name; last, so that they hide nothing."""
+    if str(script.parent) not in sys.path:
+        sys.path.append(str(script.parent))
+
+
 def _call_script(
     job: Job, *, script: Path, folder: Path, common: Sequence[str]
 ) -> list[Outcome]:
     """Calls an experiment script's main with a trial's arguments, as `wandb agent` would."""
     (arguments,) = job.configs
     said, before = io.StringIO(), list(sys.argv)
-    if str(script.parent) not in sys.path:
-        sys.path.insert(0, str(script.parent))
+    add_folder(script)
     sys.argv = [str(script), *arguments, *common]
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):

@@ -18,8 +18,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
     parser.add_argument("--title", help="default: MetaJAX: SUITE")
     args = parser.parse_args(argv)
-    folder = args.results / args.suite
     try:
+        folder = args.results / surroundings.suite_name(args.suite)
         runs = tables.load_runs(folder)
         page = report.write(folder, runs, args.title)
     except (ValueError, OSError) as error:

@@ -40,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         one.add_argument("--suite", help="this suite only")
     args = parser.parse_args(argv)
     try:
+        if getattr(args, "suite", None) is not None:
+            surroundings.suite_name(args.suite)
         if not args.results.is_dir():
             raise ValueError(f"no folder {args.results}; name one with --results")
         {"ls": _ls, "show": _show, "diff": _diff, "gc": _gc, "export": _export}[args.command](args)

@@ -17,8 +17,9 @@ EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
 def writer(suite: str) -> Callable:
     """What writes a suite's tables: its script's own `write_tables`, or that of all suites."""
-    path = EXPERIMENTS / f"{suite.removeprefix('smoke-')}.py"
-    if "write_tables" not in (path.read_text() if path.exists() else ""):
+    name = surroundings.suite_name(suite).removeprefix("smoke-")
+    path = EXPERIMENTS / f"{name}.py"
+    if not name.isidentifier() or not path.is_file() or "write_tables" not in path.read_text():
         return tables.write
     sys.path.append(str(EXPERIMENTS))  # experiments import each other by name
     spec = importlib.util.spec_from_file_location(suite, path)
@@ -33,8 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("suite", metavar="SUITE", help="a folder of RESULTS, e.g. quickstart")
     parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
     args = parser.parse_args(argv)
-    folder = args.results / args.suite
     try:
+        folder = args.results / surroundings.suite_name(args.suite)
         runs = tables.load_runs(folder)
         writer(args.suite)(folder, runs)
     except (ValueError, OSError) as error:

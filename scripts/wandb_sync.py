@@ -64,7 +64,7 @@ def offline_runs(results: Path, suite: str | None = None) -> list[Path]:
     """
     if not results.is_dir():
         raise ValueError(f"no folder {results}; name one with --results")
-    if suite is not None and not (results / suite).is_dir():
+    if suite is not None and not (results / surroundings.suite_name(suite)).is_dir():
         there = ", ".join(sorted(p.name for p in results.iterdir() if p.is_dir())) or "none"
         raise ValueError(f"no suite {suite!r} in {results}; there are: {there}")
     told = os.environ.get("WANDB_DIR")
@@ -133,10 +133,12 @@ def upload(runs: list[Path]) -> list[Path]:
     # Modes and silence are for training; here everything is to be uploaded and told.
     quiet = ("WANDB_MODE", "WANDB_SILENT", "WANDB_QUIET", "WANDB_RUN_ID", "WANDB_SWEEP_ID")
     env = {k: v for k, v in os.environ.items() if k not in quiet}
+    env["PYTHONSAFEPATH"] = "1"  # it runs among results, whose `wandb` is not to be imported
     failed = []
     for start in range(0, len(runs), BATCH):
         batch = runs[start : start + BATCH]
-        command = [sys.executable, "-m", "wandb", "sync", *(str(run.resolve()) for run in batch)]
+        command = [sys.executable, "-P", "-m", "wandb", "sync"]
+        command += [str(run.resolve()) for run in batch]
         done = subprocess.run(  # wandb logs into the `wandb` of the folder it runs in
             command, cwd=batch[0].parents[1], env=env, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -1,6 +1,7 @@
 """Scripts and what they find around them: settings, home, caches, the search path."""
 
 import ast
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from metajax import surroundings, sweeps
+from metajax import surroundings, sweep_files, sweep_plans, sweeps
 from metajax.datasets import files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,6 +98,65 @@ def test_nothing_is_imported_from_the_current_folder(tmp_path):
     command = [sys.executable, str(ROOT / "scripts" / "runs.py"), "--results=nowhere", "ls"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 2 and "no folder nowhere" in done.stderr, done.stderr
+
+
+def test_uploading_imports_nothing_of_the_results(tmp_path, capfd, monkeypatch):
+    """`wandb sync` runs in a suite's folder, which has a folder `wandb` of its own."""
+    wandb_sync = pytest.importorskip("wandb_sync")
+    run = tmp_path / "wandb" / "offline-run-1"
+    run.mkdir(parents=True)
+    (run / "run-1.wandb").write_bytes(b"torn")
+    (tmp_path / "wandb" / "__init__.py").write_text("raise SystemExit('executed')")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    with contextlib.suppress(ConnectionError):  # there is no key
+        wandb_sync.upload([run])
+    assert "executed" not in "".join(capfd.readouterr())
+
+
+def test_a_table_is_made_by_a_script_of_the_repository_only(tmp_path, capsys):
+    table = pytest.importorskip("table")
+    (tmp_path / "evil.py").write_text("def write_tables(*_): ...\nraise SystemExit('executed')")
+    assert table.main([str(tmp_path / "evil"), f"--results={tmp_path}"]) == 2
+    assert "a suite is the name" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="a suite is the name"):
+        table.writer("../tests/tiny")
+
+
+def test_a_sweeps_program_is_the_repositorys_wherever_the_command_is_given(tmp_path, monkeypatch):
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "imaging.py").write_text("raise SystemExit('executed')")
+    (file := tmp_path / "sweep.yaml").write_text(
+        "program: experiments/imaging.py\nmethod: grid\nparameters: {seed: {value: 0}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    program = sweep_plans.load_program(sweep_files.read(file))
+    assert program.path == ROOT / "experiments" / "imaging.py"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("numpy.py", "", "Python knows another numpy"),
+        ("with space.py", "", "NAME.py is wanted"),
+        ("notes.txt", "", "NAME.py is wanted"),
+        ("broken_one.py", "1 / 0", "broken_one.py cannot be imported: ZeroDivisionError: division"),
+        ("broken_two.py", "raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
+        ("broken_three.py", "def (", "cannot be imported: invalid syntax"),
+        ("broken_four.py", "SUITE = 1", "cannot be swept: it has no PRESETS"),
+        ("broken_five.py", "SUITE = PRESETS = main = check = write_tables = 1", "no flags named"),
+        ("broken_six.py", "\0", "null bytes"),
+    ],
+)
+def test_a_program_that_cannot_be_swept_is_named(name, text, told, tmp_path, monkeypatch):
+    (tmp_path / name).write_text(text)
+    (file := tmp_path / "sweep.yaml").write_text(
+        f"program: {name}\nmethod: grid\nparameters: {{seed: {{value: 0}}}}\n"
+    )
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(ValueError, match=f"line 1: .*{told}"):
+        sweep_plans.load_program(sweep_files.read(file))
 
 
 @pytest.mark.parametrize("name", ["/etc", "../x", "a/b", "*", "", ".", ".hidden", "a\nb", "-"])
