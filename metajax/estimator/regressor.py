@@ -1,0 +1,73 @@
+"""A regressor for a few labelled rows, by scikit-learn's conventions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from metajax.estimator import methods
+from metajax.estimator.base import seed_of, tabular, targets
+from metajax.estimator.frames import encode, learn_columns
+
+
+class FewShotRegressor(RegressorMixin, BaseEstimator):
+    """A quantity for new patients from a few labelled ones; X as `FewShotClassifier` takes it.
+
+    Args:
+      method: "auto" (ridge regression, strength by generalised cross-validation: the shipped
+        network knows classes only) or any of `metajax.baselines.REGRESSORS`.
+      random_state: of forests and boosting.
+
+    Attributes:
+      n_features_in_: the number of columns.
+      feature_names_in_: their names, if X was a frame with texts as names.
+      columns_: how each column is read.
+      fitted_: the labelled rows as the method has read them; a saved estimator holds them.
+    """
+
+    def __init__(self, method: str = "auto", *, random_state: Any = 0) -> None:
+        """Keeps its arguments as they are; `fit` checks them."""
+        self.method = method
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> FewShotRegressor:  # noqa: N803  (scikit-learn's name)
+        """Reads the labelled rows.
+
+        Args:
+          X: (N, D) frame or array.
+          y: (N,) finite numbers.
+
+        Raises:
+          ValueError: for rows, columns or targets that cannot be used, naming them.
+        """
+        methods.checked(self.method, methods.QUANTITY_PARTS)
+        table = tabular(self, X, reset=True)
+        y = np.asarray(targets(X, y), dtype=np.float64)
+        check_consistent_length(table, y)
+        if len(y) < 2:
+            raise ValueError("1 sample: a regression needs two labelled rows or more")
+        self.columns_ = learn_columns(table)
+        x = encode(self.columns_, table)
+        self.fitted_ = methods.fit_quantity(self.method, x, y, seed_of(self.random_state))
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """(Q,) predictions.
+
+        Raises:
+          ValueError: for columns that are not those of `fit`, naming them.
+        """
+        check_is_fitted(self)
+        table = tabular(self, X, reset=False)
+        return methods.quantities(self.fitted_, encode(self.columns_, table))
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn may expect."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
