@@ -18,8 +18,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from metajax.datasets.own.cells import LEVELS, MISSING, listed
+from metajax.datasets.own.reports import LEVELS, listed
 
+# In lower case. A frame was read once already: "none" and "-" may be values.
+MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "<na>"})
 DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})$")
 DAYS = "Remedy: give a number instead, such as the age or the days since admission"
 
