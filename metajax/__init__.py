@@ -1,5 +1,6 @@
 """MetaJAX: few-shot medicine, benchmarked honestly."""
 
+from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
@@ -10,9 +11,7 @@ __all__ = [*ESTIMATORS, "__version__"]
 def __getattr__(name: str) -> Any:
     """The estimators, imported when they are first asked for: they bring jax and scikit-learn."""
     if name in ESTIMATORS:
-        from metajax import estimator
-
-        return getattr(estimator, name)
+        return getattr(import_module("metajax.estimator"), name)
     raise AttributeError(f"module 'metajax' has no attribute {name!r}")
 
 
