@@ -26,14 +26,14 @@ surroundings.check()
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import drug_discovery
 import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from metajax import commands, runs, sweeps
+from metajax import commands, runs, suites, sweeps
 from metajax.config import Encoder, Evaluate, RunConfig, Train, resolved
 from metajax.datasets.drug import fsmol
 from metajax.statistics import cluster_bootstrap, cluster_means
@@ -149,6 +149,12 @@ def table(runs: list[Run], theirs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 def write_tables(folder: Path, runs: list[Run]) -> str:
     """Writes table.md and table.csv; returns the page. scripts/table.py calls it, too."""
     return write_page(folder, *table(runs, pd.read_csv(folder / "published.csv")))
+
+
+def as_today(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
+    """Configuration and definition of a run, for scripts/migrate_records.py."""
+    entry = suites.find(drug_discovery.ENTRIES, config.benchmark)
+    return resolved(config, strict=True), suites.definition(entry)
 
 
 @surroundings.guarded

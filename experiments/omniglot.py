@@ -29,7 +29,7 @@ import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -37,9 +37,9 @@ import optax
 import pandas as pd
 from rich.console import Console
 
-from metajax import commands, layout, nn, records, suites, sweeps
+from metajax import commands, describe, layout, nn, records, suites, sweeps
 from metajax.benchmarks import from_classes
-from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train
+from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, complete
 from metajax.datasets import Family
 from metajax.datasets.imaging.omniglot import rotated
 from metajax.evaluation import evaluate
@@ -52,6 +52,7 @@ from metajax.types import Learner, TaskSource, TaskSpec
 
 SUITE, BENCHMARK = "omniglot", "omniglot_rotated_5way"
 WAYS, SHOTS, QUERIES, TEST_EPISODES, VALIDATION_EPISODES = 5, 1, 15, 600, 200
+INNER_LR, TEST_STEPS = 0.4, 3  # MAML's
 SPEC = TaskSpec(WAYS, "multiclass")
 
 
@@ -115,7 +116,8 @@ def build(method: str, channels: int, *, test: bool) -> Learner:
     """The learner; MAML takes more inner steps in a test."""
     encoder = nn.Conv4(channels, PROTOCOLS[method].pool, "batch")
     if method == "maml":
-        return LEARNERS["maml"](SPEC, encoder, inner_lr=0.4, inner_steps=3 if test else 1)
+        steps = TEST_STEPS if test else 1
+        return LEARNERS["maml"](SPEC, encoder, inner_lr=INNER_LR, inner_steps=steps)
     return LEARNERS[method](SPEC, encoder)
 
 
@@ -128,17 +130,39 @@ def sources(family: Family, method: str) -> tuple[TaskSource, TaskSource, TaskSo
     return trained.folds[0].train, tested.folds[0].validation, tested.folds[0].test
 
 
-def run(method: str, flags: Flags, family: Family, folder: Path, console: Console) -> None:
-    """Trains and tests one method and writes its record, unless that is there."""
+def configuration(method: str, flags: Flags) -> RunConfig:
+    """The configuration of a run, resolved."""
     how = PROTOCOLS[method]
     train = Train(flags.steps or how.steps, how.tasks, flags.steps_per_call, 1e-3)
-    inner = Inner(0.4, 1) if method == "maml" else Inner()
-    encoder = Encoder((flags.channels,), name="conv4")
-    config = RunConfig(
-        SUITE, BENCHMARK, method, flags.seed, (SHOTS,), inner, train, encoder,
-        Evaluate(TEST_EPISODES, VALIDATION_EPISODES),
+    inner = Inner(lr=INNER_LR, steps=1) if method == "maml" else Inner()
+    return RunConfig(
+        SUITE, BENCHMARK, method, flags.seed, (SHOTS,), complete(inner, method), train,
+        Encoder((flags.channels,), name="conv4"), Evaluate(TEST_EPISODES, VALIDATION_EPISODES),
     )  # fmt: skip
-    name = records.run_id(config, (family.card,))
+
+
+def definition(method: str) -> dict[str, Any]:
+    """What makes the benchmark for a method, JSON: part of the identity of its runs."""
+    told = {k: v for k, v in PROTOCOLS[method]._asdict().items() if k not in ("published", "band")}
+    told |= {"test_ways": WAYS, "test_queries": QUERIES, "test_steps": TEST_STEPS, "norm": "batch"}
+    told |= {"transform": rotated, "prepare": strokes}
+    return {name: describe.plain(value) for name, value in told.items()}
+
+
+def as_today(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
+    """Configuration and definition of a run, for scripts/migrate_records.py."""
+    flags = Flags(
+        steps=config.train.steps, steps_per_call=config.train.steps_per_call, seed=config.seed,
+        channels=config.encoder.widths[0],
+    )  # fmt: skip
+    return configuration(config.learner, flags), definition(config.learner)
+
+
+def run(method: str, flags: Flags, family: Family, folder: Path, console: Console) -> None:
+    """Trains and tests one method and writes its record, unless that is there."""
+    how, config = PROTOCOLS[method], configuration(method, flags)
+    train = config.train
+    name = records.run_id(config, (family.card,), definition(method))
     if records.is_complete(folder / "runs" / name):
         return
     started = time.perf_counter()
@@ -184,7 +208,8 @@ def run(method: str, flags: Flags, family: Family, folder: Path, console: Consol
         "curve": [[row["step"], row["validation_accuracy"]] for row in history],
     }  # fmt: skip
     records.write_record(
-        folder / "runs" / f".tmp-{name}", folder / "runs" / name, config=config,
+        folder / "runs" / f".tmp-{name}", folder / "runs" / name,
+        identity=records.identity(config, definition(method)),
         environment=records.environment((family.card,)), history=history, result=result,
         arrays=columns,
     )  # fmt: skip

@@ -226,7 +226,8 @@ def main() -> int:
     if flags.dry_run:
         sys.stdout.write("nothing was trained: --dry-run\n")
         return 0
-    return commands.run_suite(SUITE, flags.run, [own_entry], partial(build, flags.data))
+    base = PRESETS[flags.preset].run
+    return commands.run_suite(SUITE, flags.run, [own_entry], partial(build, flags.data), base)
 
 
 if __name__ == "__main__":

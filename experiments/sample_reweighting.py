@@ -33,16 +33,19 @@ surroundings.check()
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 from rich.console import Console
 
 from metajax import commands, report, sweeps, tables, tracking
+from metajax.config import RunConfig
 from metajax.datasets import Family
 from metajax.sample_reweighting.pages import write_tables
-from metajax.sample_reweighting.runs import run
+from metajax.sample_reweighting.runs import configuration, run
 from metajax.sample_reweighting.settings import DATA, HOST, METHODS, SETTINGS, SUITE, Setting
+from metajax.sample_reweighting.training import definition, renew_validation
 from metajax.suites import load
 
 
@@ -100,6 +103,26 @@ def prepare(flags: Flags) -> dict[str, Family]:
       DataError: if data are absent or damaged.
     """
     return {one.data: load(one.data, flags.data_dir) for one in check(flags)[0]}
+
+
+def as_today(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
+    """Configuration and definition of a run, for scripts/migrate_records.py."""
+    (setting,) = (one for one in SETTINGS if one.name == config.benchmark)
+    inner = config.inner
+    draws, steps = config.evaluate.episodes, inner.steps or DATA[setting.data].steps
+    return configuration(config.learner, setting, draws, steps, inner.lr), definition(setting)
+
+
+def renew(folder: Path, write: bool) -> Callable[[RunConfig], dict[str, float]]:
+    """Renews validation.csv, for scripts/migrate_records.py; gives a run's validation score."""
+    best = renew_validation(folder / "validation.csv", write)
+    data = {one.name: (one.data, one.damage) for one in SETTINGS}
+
+    def told(config: RunConfig) -> dict[str, float]:
+        place = (*data[config.benchmark], config.learner)
+        return {"best/validation/auroc": best[place]} if place in best else {}
+
+    return told
 
 
 @surroundings.guarded

@@ -23,7 +23,7 @@ import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -31,8 +31,8 @@ import optax
 import pandas as pd
 from rich.console import Console
 
-from metajax import commands, records, sweeps
-from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, build_encoder
+from metajax import commands, describe, records, sweeps
+from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, build_encoder, complete
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
 from metajax.statistics import Interval, cluster_bootstrap, cluster_means
@@ -45,7 +45,7 @@ SUITE = "sinusoid"
 SHOTS, QUERIES, TEST_TASKS = 10, 10, 600
 STEPS = tuple(range(11))
 SHOWN = (0, 1, 2, 3, 5, 10)
-INNER_LR = 0.01
+INNER_LR, START = 0.01, 0.01
 METHODS = ("maml", "fomaml", "meta_sgd", "anil", "pooled", "oracle")
 LABELS = {
     "pooled": "pre-trained on all tasks, then fine-tuned",
@@ -89,7 +89,7 @@ def build(method: str, inner_steps: int) -> Learner:
         leaves, structure = jax.tree.flatten(network)
         keys = jax.random.split(jax.random.fold_in(key, 1), len(leaves))
         drawn = [
-            0.01 * jax.random.truncated_normal(k, -2.0, 2.0, leaf.shape) if leaf.ndim > 1 else leaf
+            START * jax.random.truncated_normal(k, -2.0, 2.0, leaf.shape) if leaf.ndim > 1 else leaf
             for k, leaf in zip(keys, leaves, strict=True)
         ]
         network = jax.tree.unflatten(structure, drawn)
@@ -98,14 +98,33 @@ def build(method: str, inner_steps: int) -> Learner:
     return learner._replace(init=init)
 
 
-def run(method: str, seed: int, steps: int, folder: Path) -> None:
-    """Trains one method with one seed and writes its record, unless that is there."""
+def configuration(method: str, seed: int, steps: int) -> RunConfig:
+    """The configuration of a run; without meta-learning the test's adaptation is MAML's."""
+    adapts = "maml" if method in ("pooled", "oracle") else method
+    inner = complete(Inner(lr=INNER_LR, steps=1), adapts)
     train = Train(steps=steps, tasks_per_step=25, steps_per_call=1000, lr=1e-3)
-    config = RunConfig(
-        SUITE, SUITE, method, seed, (SHOTS,), Inner(INNER_LR, 1), train, Encoder((40, 40), False),
+    return RunConfig(
+        SUITE, SUITE, method, seed, (SHOTS,), inner, train, Encoder((40, 40), False),
         Evaluate(TEST_TASKS),
     )  # fmt: skip
-    name = records.run_id(config, ())
+
+
+def definition() -> dict[str, Any]:
+    """What makes the benchmark, JSON: part of the identity of its runs."""
+    world = describe.text(sinusoid(shots=SHOTS, queries=QUERIES).sample)
+    return {"tested_after": list(STEPS), "start": START, "world": world}
+
+
+def as_today(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
+    """Configuration and definition of a run, for scripts/migrate_records.py."""
+    return configuration(config.learner, config.seed, config.train.steps), definition()
+
+
+def run(method: str, seed: int, steps: int, folder: Path) -> None:
+    """Trains one method with one seed and writes its record, unless that is there."""
+    config = configuration(method, seed, steps)
+    train = config.train
+    name = records.run_id(config, (), definition())
     if records.is_complete(folder / "runs" / name):
         return
     started = time.perf_counter()
@@ -135,9 +154,9 @@ def run(method: str, seed: int, steps: int, folder: Path) -> None:
         "seconds": {"fit": fitted - started, "test": time.perf_counter() - fitted},
     }  # fmt: skip
     records.write_record(
-        folder / "runs" / f".tmp-{name}", folder / "runs" / name, config=config,
-        environment=records.environment(()), history=history, result=result,
-        arrays=columns | arrays,
+        folder / "runs" / f".tmp-{name}", folder / "runs" / name,
+        identity=records.identity(config, definition()), environment=records.environment(()),
+        history=history, result=result, arrays=columns | arrays,
     )  # fmt: skip
 
 

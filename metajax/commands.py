@@ -16,21 +16,15 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from metajax import layout, report, sweeps, tables, tracking
-from metajax.config import (
-    HOST_BASELINES,
-    Encoder,
-    Evaluate,
-    Inner,
-    Method,
-    RunConfig,
-    Train,
-    resolved,
-)
+from metajax.config import HOST_BASELINES, Inner, Method, RunConfig, resolved, unused
+from metajax.given import EncoderFlags, EvaluateFlags, TrainFlags, as_flags, given
 from metajax.suites import CORE_METHODS, Entry, find, own_settings
 from metajax.surroundings import fail
 
 AnyFlags = TypeVar("AnyFlags")
 SEEDS = (0, 1, 2)
+# What was dropped, kind and flag or benchmark, and the methods for which.
+Dropped = dict[tuple[str, str], dict[str, None]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +46,12 @@ class Flags:
     """One seed only; default: 0, 1 and 2 (host baselines: 0)."""
     inner: Inner = dataclasses.field(default_factory=Inner)
     """The learner's own hyper-parameters."""
-    train: Train = dataclasses.field(default_factory=Train)
-    """Meta-training; what is left at its default is the benchmark's own."""
-    encoder: Encoder = dataclasses.field(default_factory=lambda: Encoder(name="auto"))
-    """The network's body; what is left at its default is the benchmark's own."""
-    evaluate: Evaluate = dataclasses.field(default_factory=Evaluate)
-    """Testing and model selection; what is left at its default is the benchmark's own."""
+    train: TrainFlags = dataclasses.field(default_factory=TrainFlags)
+    """Meta-training; what is not given is the benchmark's own."""
+    encoder: EncoderFlags = dataclasses.field(default_factory=EncoderFlags)
+    """The network's body; what is not given is the benchmark's own."""
+    evaluate: EvaluateFlags = dataclasses.field(default_factory=EvaluateFlags)
+    """Testing and model selection; what is not given is the benchmark's own."""
     data_dir: str | None = None
     """Folder of the real data (default: METAJAX_DATA); absent files are downloaded."""
     results: str = "results"
@@ -72,9 +66,10 @@ class Flags:
 SMOKE = Flags(
     preset="smoke",
     methods=("ridge", "lr_c0.1"),
-    train=Train(steps=4, steps_per_call=2, tasks_per_step=2),
-    evaluate=Evaluate(episodes=1, validation_episodes=4),
+    train=TrainFlags(steps=4, steps_per_call=2, tasks_per_step=2),
+    evaluate=EvaluateFlags(episodes=1, validation_episodes=4),
 )
+PARTS = ("inner", "train", "encoder", "evaluate")
 
 
 def main(
@@ -91,7 +86,7 @@ def main(
     told = f"Few-shot {suite.replace('_', ' ')}: train, test, tabulate. Benchmarks: "
     told += ", ".join(entry.label for entry in entries) + "."
     flags = parse(Flags, presets, default="full", description=told)
-    return run_suite(suite, flags, entries, build)
+    return run_suite(suite, flags, entries, build, presets.get(flags.preset))
 
 
 def parse(
@@ -119,15 +114,38 @@ def parse(
         if argument.startswith("--preset"):
             value = argument.partition("=")[2] or (*given[i + 1 : i + 2], "")[0]
             named = value if value in presets else default
+    chosen = with_flags(presets[named])
     # Booleans as --inner.first_order=True, which is what `wandb agent` passes.
     options = (tyro.conf.FlagConversionOff,)
-    return tyro.cli(
-        kind, args=given, default=presets[named], config=options, description=description
-    )
+    return tyro.cli(kind, args=given, default=chosen, config=options, description=description)
+
+
+def with_flags(preset: AnyFlags) -> AnyFlags:
+    """A preset in which a suite's `Train`, `Encoder` and `Evaluate` are flags; see `as_flags`."""
+    if not isinstance(preset, Flags):
+        return preset
+    return dataclasses.replace(preset, **{name: as_flags(getattr(preset, name)) for name in PARTS})
+
+
+def told_flags(flags: Any, base: Any = None) -> dict[str, Any]:
+    """The settings that flags give and `base`, their preset, does not: dotted name to value."""
+    found = {}
+    for part in PARTS:
+        before = given(getattr(base, part)) if base is not None else {}
+        for name, value in given(getattr(flags, part)).items():
+            if name not in before or before[name] != value:
+                found[f"{part}.{name}"] = value
+    return found
 
 
 def configurations(
-    flags: Any, entries: Sequence[Entry], suite: str, *, trial: bool = False
+    flags: Any,
+    entries: Sequence[Entry],
+    suite: str,
+    *,
+    trial: bool = False,
+    base: Any = None,
+    dropped: Dropped | None = None,
 ) -> list[RunConfig]:
     """The runs that flags ask for, resolved.
 
@@ -140,12 +158,16 @@ def configurations(
       suite: its name.
       trial: they are those of one trial of a sweep, where methods and hyper-parameters are crossed
         with everything: what does not apply is dropped, up to the whole trial.
+      base: the preset, whose own settings are not spoken of.
+      dropped: what does not apply is added to it; see `told_dropped`.
 
     Raises:
       ValueError: for a value out of range; for a method or a hyper-parameter that does not apply
         where it is named (when many run, it is dropped where it does not apply).
     """
     strict = flags.learner is not None and not trial
+    asked = list(told_flags(flags, base))
+    dropped = {} if dropped is None else dropped
     seeds = SEEDS if flags.seed is None else (flags.seed,)
     smoke = flags.preset == "smoke"
     if smoke and flags.seed is None:
@@ -157,8 +179,12 @@ def configurations(
             if flags.benchmark and strict:
                 raise ValueError(f"{flags.learner} does not apply to {entry.label}; these do: "
                                  f"{', '.join(entry.methods)}")  # fmt: skip
+            dropped.setdefault(("left out", entry.label), {})[flags.learner] = None
             continue
         chosen = flags.methods or CORE_METHODS
+        for name in flags.methods or () if not named else ():
+            if name not in entry.methods:
+                dropped.setdefault(("left out", entry.label), {})[name] = None
         encoder, train, evaluate = own_settings(entry, flags.encoder, flags.train, flags.evaluate)
         for name in [flags.learner] if named else [m for m in chosen if m in entry.methods]:
             once = name in HOST_BASELINES and (trial or flags.seed is None)
@@ -168,13 +194,34 @@ def configurations(
                     tuple(flags.shots or (entry.shots[:1] if smoke else entry.shots)),
                     flags.inner, train, encoder, evaluate,
                 )  # fmt: skip
+                for flag in unused(config, asked):
+                    dropped.setdefault(("dropped", f"--{flag}"), {})[name] = None
                 found[resolved(config, strict=strict)] = None
     if not found and not trial:
-        raise ValueError(f"{flags.learner} applies to none of the benchmarks")
+        names = flags.learner or ", ".join(flags.methods or ("no method",))
+        raise ValueError(f"{names} applies to none of the benchmarks")
     return list(found)
 
 
-def run_suite(suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Build) -> int:
+def told_dropped(dropped: Dropped) -> list[str]:
+    """A line for each flag that some methods do not use, and each benchmark that some are not for.
+
+    Args:
+      dropped: what `configurations` has gathered.
+    """
+    lines = []
+    for (kind, what), methods in dropped.items():
+        who = ", ".join(methods)
+        if kind == "dropped":
+            lines.append(f"dropped: {what} (of no use to {who})")
+        else:
+            lines.append(f"left out: {who} (not for {what})")
+    return lines
+
+
+def run_suite(
+    suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Build, base: Any = None
+) -> int:
     """Runs what the flags ask for, with a progress display; writes tables for a whole preset.
 
     Args:
@@ -183,6 +230,7 @@ def run_suite(suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Bu
       entries: the suite's benchmarks.
       build: makes a benchmark from ``(name, shots, data_dir)``; a function of the script's own, so
         that worker processes find it.
+      base: the preset that the flags came from; see `configurations`.
 
     Returns:
       The exit code: 0, 1 if a run failed, 2 for a user's mistake, 130 when interrupted.
@@ -193,7 +241,10 @@ def run_suite(suite: str, flags: Any, entries: Sequence[Entry], build: sweeps.Bu
     try:
         # `wandb agent` starts a command for every trial, whether or not its parts fit together.
         trial = "WANDB_SWEEP_ID" in os.environ
-        configs = configurations(flags, entries, suite, trial=trial)
+        dropped: Dropped = {}
+        configs = configurations(flags, entries, suite, trial=trial, base=base, dropped=dropped)
+        for line in told_dropped(dropped):
+            console.print(line, soft_wrap=True)
         if not configs:
             console.print(f"nothing to do: {flags.learner} does not apply here")
             return 0

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import flax.linen as nn
 import jax
@@ -21,6 +21,7 @@ from metajax import layout
 from metajax.baselines import POOLED, REGRESSORS, TARGET_ONLY
 from metajax.hyper import HYPER, NUMBERS, Inner, arguments, defaults
 from metajax.learners import LEARNERS
+from metajax.learners import METHODS as LEARNED
 from metajax.nn import MLP, Conv1D, Conv4, Fingerprint, Fusion, SetEncoder
 from metajax.training import Trial
 from metajax.types import Learner, TaskSpec
@@ -94,6 +95,40 @@ class RunConfig:
     evaluate: Evaluate = field(default_factory=Evaluate)
 
 
+# What of an encoder each kind of network uses, beside its name; of those not in `DEEP` only the
+# first width.
+ENCODER_FIELDS = {
+    "mlp": ("widths", "skip"), "conv4": ("widths", "dtype"), "fingerprint": ("widths",),
+}  # fmt: skip
+DEEP = ("mlp", "fingerprint", "auto")
+
+
+def trains(learner: str) -> bool:
+    """Whether a method is meta-trained: host baselines are not, nor is what starts anew."""
+    return learner in LEARNERS and LEARNED[learner].trains
+
+
+def unused(config: RunConfig, given: Sequence[str]) -> list[str]:
+    """The flags among those given (``train.steps``) that change nothing for a run's method."""
+    known = arguments(LEARNERS[config.learner]) if config.learner in LEARNERS else {}
+    name = config.encoder.name
+    fields = ("name", *ENCODER_FIELDS.get(name, ("widths",)))
+    found = []
+    for flag in given:
+        part, _, field = flag.partition(".")
+        if part == "inner":
+            idle = HYPER[field] not in known
+        elif part == "encoder":
+            idle = config.learner not in LEARNERS or (field not in fields and name != "auto")
+        else:
+            idle = not trains(config.learner) and flag != "evaluate.episodes"
+        if idle:
+            found.append(flag)
+        elif flag == "encoder.widths" and name not in DEEP and len(config.encoder.widths) > 1:
+            found.append("encoder.widths beyond the first")
+    return found
+
+
 def hyper(config: RunConfig, *, strict: bool) -> dict[str, Any]:
     """The constructor arguments that a configuration sets.
 
@@ -124,7 +159,7 @@ def hyper_used(config: RunConfig) -> dict[str, Any]:
 
 
 def resolved(config: RunConfig, *, strict: bool) -> RunConfig:
-    """Checks a configuration and drops what its method has no use for.
+    """Checks a configuration, fills in the learner's defaults and drops what it has no use for.
 
     Two configurations that mean the same run become equal, and so do their ids.
 
@@ -132,13 +167,58 @@ def resolved(config: RunConfig, *, strict: bool) -> RunConfig:
       ValueError: for a value out of range, or (strict) a flag the learner does not have.
     """
     _check(config)
-    kept = hyper(config, strict=strict)
-    inner = Inner(**{name: kept.get(argument) for name, argument in HYPER.items()})
-    config = dataclasses.replace(config, inner=inner, shots=tuple(sorted(set(config.shots))))
+    hyper(config, strict=strict)
+    config = dataclasses.replace(
+        config, inner=complete(config.inner, config.learner), shots=tuple(sorted({*config.shots})),
+        train=_typed(config.train), encoder=used_encoder(_typed(config.encoder)),
+        evaluate=_typed(config.evaluate),
+    )  # fmt: skip
     if config.learner in HOST_BASELINES:
+        config = dataclasses.replace(config, encoder=Encoder())
+    if not trains(config.learner):
         tested = Evaluate(episodes=config.evaluate.episodes)
-        return dataclasses.replace(config, train=Train(), encoder=Encoder(), evaluate=tested)
+        config = dataclasses.replace(config, train=Train(), evaluate=tested)
     return config
+
+
+def complete(inner: Inner, learner: str) -> Inner:
+    """Every hyper-parameter of a learner with the value it takes; None: it has no such."""
+    if learner not in LEARNERS:
+        return Inner()
+    own = defaults(learner)
+    values = {
+        flag: own[argument] if getattr(inner, flag) is None else getattr(inner, flag)
+        for flag, argument in HYPER.items()
+        if argument in own
+    }
+    return _typed(Inner(**values))
+
+
+def used_encoder(encoder: Encoder) -> Encoder:
+    """An encoder without what a network of its kind does not use."""
+    if encoder.name == "auto":
+        return encoder
+    used = ENCODER_FIELDS.get(encoder.name, ("widths",))
+    widths = encoder.widths if encoder.name in DEEP else encoder.widths[:1]
+    kept = {name: getattr(encoder, name) for name in used} | {"widths": widths}
+    return Encoder(name=encoder.name, **kept)
+
+
+def _typed(part: Any) -> Any:
+    """Numbers of the type that a field declares: 1 and 1.0 are one step size."""
+    values = {}
+    for name, hint in get_type_hints(type(part)).items():
+        value, kinds = getattr(part, name), get_args(hint) or (hint,)
+        if isinstance(value, np.generic):
+            value = value.item()
+        if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        elif int in kinds and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        elif name == "widths":
+            value = tuple(int(width) for width in value)
+        values[name] = value
+    return type(part)(**values)
 
 
 def _check(config: RunConfig) -> None:
@@ -162,6 +242,8 @@ def _check(config: RunConfig) -> None:
             raise ValueError(f"--inner.{flag} must be 0 or more and finite; got {value}")
     if not 0 <= config.seed < 2**32:  # a key drops the higher bits without a word
         raise ValueError(f"--seed must be from 0 to {2**32 - 1}; got {config.seed}")
+    if not config.encoder.widths and config.encoder.name not in DEEP:
+        raise ValueError(f"--encoder.widths must give {config.encoder.name} its channels; got none")
     if config.encoder.dtype != "float32" and config.encoder.name not in ("conv4", "auto"):
         raise ValueError(f"--encoder.dtype is for conv4; --encoder.name is {config.encoder.name}")
     if train.task_axis not in layout.AUTOMATIC or train.tasks_per_step < 1:

@@ -16,9 +16,6 @@ import tyro
 
 from metajax.learners import LEARNERS
 
-# What the first records have, in their order: always part of a run's identity.
-FIRST = ("inner_lr", "inner_steps", "l2", "first_order", "remat", "bias")
-
 
 def arguments(build: Callable) -> dict[str, inspect.Parameter]:
     """The hyper-parameters of a learner's constructor by name."""
@@ -39,7 +36,7 @@ def _told(build: Callable, argument: str) -> str:
 
 def _collect() -> tuple[dict[str, str], list[tuple]]:
     """The argument that each flag sets, and the flags as dataclass fields."""
-    users: dict[str, list[str]] = {argument: [] for argument in FIRST}
+    users: dict[str, list[str]] = {}
     for name, build in LEARNERS.items():
         for argument in arguments(build):
             users.setdefault(argument, []).append(name)

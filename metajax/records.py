@@ -13,6 +13,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import platform
 import resource
@@ -28,9 +29,9 @@ import jax
 import numpy as np
 
 import metajax
+from metajax import precision
 from metajax.config import RunConfig
 from metajax.datasets import Card
-from metajax.hyper import FIRST, HYPER
 
 # Raised when a change of code changes what a number means: old runs are then other runs.
 NUMBERS_VERSION = 1
@@ -39,31 +40,52 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # what getrusage counts in
 
 
-def run_id(config: RunConfig, cards: Iterable[Card], *, common: bool = False) -> str:
-    """The identity of a run: readable first, then a digest of what determines its numbers.
+def identity(config: RunConfig, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """What determines a run's numbers beside its data, as config.json keeps it.
 
     Args:
       config: resolved.
-      cards: of its data.
-      common: the benchmark's (`metajax.benchmarks.Benchmark`): the first records took its tasks as
-        independent.
+      definition: of its benchmark; see `metajax.benchmarks.defined`.
     """
-    files = sorted((file.path, file.sha256) for card in cards for file in card.files)
-    versions = sorted((card.name, card.version) for card in cards)
-    told = dataclasses.asdict(config)
-    told["train"]["task_axis"] = "vmap"  # what the first records say; no layout changes a number
-    told["inner"] = {
-        flag: value
-        for flag, value in told["inner"].items()
-        if value is not None or HYPER[flag] in FIRST
+    return dataclasses.asdict(config) | {
+        "definition": dict(definition), "jax": precision.unusual()
+    }  # fmt: skip
+
+
+def name_of(identity: Mapping[str, Any], cards: Mapping[str, Any]) -> str:
+    """The name of a record: readable first, then a digest of what determines its numbers.
+
+    Args:
+      identity: see `identity`, or config.json.
+      cards: of its data, by name: ``version``, and ``files`` by path with their sha256, as
+        environment.json keeps them.
+    """
+    told = json.loads(json.dumps(identity))
+    told["train"].pop("task_axis")  # no layout changes a number
+    # So that a hyper-parameter of a new learner changes no other learner's names.
+    told["inner"] = {flag: value for flag, value in told["inner"].items() if value is not None}
+    files = sorted(pair for card in cards.values() for pair in card["files"].items())
+    versions = sorted((name, card["version"]) for name, card in cards.items())
+    content = json.dumps([told, files, versions, NUMBERS_VERSION], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:10]
+    return f"{told['benchmark']}-{told['learner']}-s{told['seed']}-{digest}"
+
+
+def run_id(config: RunConfig, cards: Iterable[Card], definition: Mapping[str, Any]) -> str:
+    """The identity of a run; see `identity` and `name_of`."""
+    return name_of(identity(config, definition), told_cards(cards))
+
+
+def told_cards(cards: Iterable[Card]) -> dict[str, Any]:
+    """What environment.json keeps of data cards."""
+    return {
+        card.name: {
+            "version": card.version,
+            "files": {file.path: file.sha256 for file in card.files},
+            **({"reading": json.loads(card.reading)} if card.reading else {}),
+        }
+        for card in cards
     }
-    # What there was no choice of when the first records were made.
-    for name, value in (("name", "mlp"), ("dtype", "float32")):
-        if told["encoder"][name] == value:
-            del told["encoder"][name]
-    content = [told, files, versions, NUMBERS_VERSION, *["common patients"] * common]
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
-    return f"{config.benchmark}-{config.learner}-s{config.seed}-{digest}"
 
 
 def environment(cards: Iterable[Card]) -> dict[str, Any]:
@@ -81,16 +103,31 @@ def environment(cards: Iterable[Card]) -> dict[str, Any]:
             "platform": device.platform, "kind": device.device_kind, "count": jax.device_count(),
         },
         "hardware": {"machine": platform.machine(), "cpu": _cpu(), "cores": os.cpu_count()},
-        "flags": {k: v for k, v in os.environ.items() if k in ("XLA_FLAGS", "JAX_PLATFORMS")},
-        "cards": {
-            card.name: {
-                "version": card.version,
-                "files": {file.path: file.sha256 for file in card.files},
-                **({"reading": json.loads(card.reading)} if card.reading else {}),
-            }
-            for card in cards
-        },
+        "flags": precision.flags(),
+        "cards": told_cards(cards),
     }
+
+
+def best_validation(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """The validation score of the selected steps, mean over folds: what a sweep may optimise.
+
+    Args:
+      rows: lines of metrics.jsonl.
+
+    Returns:
+      ``{"best/validation/auroc": 0.8}``; nothing if nothing was selected, or a fold has no finite
+      score.
+    """
+    best: dict[str, dict[Any, float]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name.startswith("validation/"):
+                folds, better = best.setdefault(name, {}), min if name.endswith("/mse") else max
+                seen = [v for v in (folds.get(row.get("fold")), value) if v is not None]
+                finite = [v for v in seen if math.isfinite(v)]
+                folds[row.get("fold")] = better(finite, default=math.nan)
+    means = {f"best/{name}": float(np.mean([*folds.values()])) for name, folds in best.items()}
+    return {name: mean for name, mean in means.items() if math.isfinite(mean)}
 
 
 def usage(seconds: float) -> dict[str, Any]:
@@ -178,7 +215,7 @@ def write_record(
     partial: Path,
     folder: Path,
     *,
-    config: RunConfig,
+    identity: Mapping[str, Any],
     environment: Mapping[str, Any],
     history: list[dict[str, Any]],
     result: Mapping[str, Any],
@@ -190,7 +227,7 @@ def write_record(
     Args:
       partial: the run's temporary folder; what else it holds (checkpoints) moves along.
       folder: the final name; if another process was faster, its record is kept.
-      config: the resolved configuration.
+      identity: see `identity`.
       environment: see `environment`.
       history: lines of metrics.jsonl.
       result: status, units, times.
@@ -201,7 +238,7 @@ def write_record(
       OSError: if the disk is full or read-only; the temporary folder is then left as it is.
     """
     partial.mkdir(parents=True, exist_ok=True)
-    write_json(partial / "config.json", dataclasses.asdict(config))
+    write_json(partial / "config.json", identity)
     write_json(partial / "environment.json", environment)
     lines = "".join(json.dumps(line, sort_keys=True) + "\n" for line in history)
     (partial / "metrics.jsonl").write_text(lines)

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from metajax import baselines, checkpoints, layout, records
-from metajax.benchmarks import Benchmark, Fold
+from metajax.benchmarks import Benchmark, Fold, defined
 from metajax.config import (
     HOST_BASELINES,
     RunConfig,
@@ -91,7 +91,8 @@ def run_many(
         raise ValueError("runs of one program may differ in seed and numbers only")
     home = suite_folder / "runs"
     home.mkdir(parents=True, exist_ok=True)
-    names = [records.run_id(one, benchmark.cards, common=benchmark.common) for one in configs]
+    definition = defined(benchmark)
+    names = [records.run_id(one, benchmark.cards, definition) for one in configs]
     every = dict(zip(names, configs, strict=True))
     with records.claim(home, names, wait=wait):
         todo = [name for name in every if not records.is_complete(home / name)]
@@ -139,7 +140,7 @@ def _run_together(
     partial.mkdir(parents=True, exist_ok=True)
     if len(configs) > 1:
         records.write_json(partial / "together.json", list(configs))
-    environment = records.environment(benchmark.cards)
+    environment, definition = records.environment(benchmark.cards), defined(benchmark)
     started = time.perf_counter()
     members = list(configs.values())
     if members[0].learner in HOST_BASELINES:
@@ -163,8 +164,9 @@ def _run_together(
         result |= usage
         own = partial if len(configs) == 1 else partial / name
         records.write_record(
-            own, home / name, config=config, environment=environment,
-            history=history, result=result, arrays=arrays, predictions=predictions,
+            own, home / name, identity=records.identity(config, definition),
+            environment=environment, history=history, result=result, arrays=arrays,
+            predictions=predictions,
         )  # fmt: skip
         if own != home / f".tmp-{name}":  # of a command that made this run alone, cut off
             shutil.rmtree(home / f".tmp-{name}", ignore_errors=True)
@@ -207,6 +209,7 @@ def _run_learner(
         }  # fmt: skip
         steps = [fold[k] for fold in place["steps"]]
         result = {"status": "complete", "steps": steps, "seconds": seconds} | common
+        result |= records.best_validation(trained.history[k])
         result["episodes_digest"] = digest
         outcomes.append((trained.history[k], result, arrays, predictions))
     return outcomes

@@ -10,9 +10,9 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
-from metajax import datasets
+from metajax import datasets, describe
 from metajax.baselines import REGRESSORS
 from metajax.benchmarks import (
     Benchmark,
@@ -23,6 +23,7 @@ from metajax.benchmarks import (
     leave_one_task_out,
 )
 from metajax.config import HOST_BASELINES, METHODS, Encoder, Evaluate, Train
+from metajax.given import EncoderFlags, EvaluateFlags, TrainFlags, given
 from metajax.learners import BASELINES
 from metajax.learners import METHODS as LEARNED
 from metajax.tasks.clinical import clinical_tables
@@ -101,6 +102,26 @@ class Entry:
         return self.name or self.family
 
 
+# What of an entry is in the configuration of a run, or says only which runs there are.
+APART = ("name", "shots", "encoder", "train", "evaluate", "methods")
+
+
+def definition(entry: Entry) -> dict[str, Any]:
+    """What makes the benchmark of an entry, JSON: part of the identity of its runs.
+
+    Raises:
+      ValueError: for a function that has no name; see `metajax.describe`.
+    """
+    try:
+        return {
+            field.name: describe.plain(getattr(entry, field.name))
+            for field in dataclasses.fields(entry)
+            if field.name not in APART
+        }
+    except ValueError as error:
+        raise ValueError(f"benchmark {entry.label}: {error}") from error
+
+
 def find(entries: Sequence[Entry], name: str) -> Entry:
     """The entry of a benchmark.
 
@@ -138,11 +159,19 @@ def build(
 def build_entry(
     entry: Entry, family: datasets.Family, name: str, shots: tuple[int, ...]
 ) -> Benchmark:
-    """Builds a benchmark of a family at hand; `Entry.family` and `Entry.methods` are not looked at.
+    """Builds a benchmark of a family at hand; of `Entry.family` only the name is kept.
 
     Raises:
-      ValueError: for shots that no task can give.
+      ValueError: for shots that no task can give, or a function that has no name.
     """
+    told = definition(entry)
+    made = _build_entry(entry, family, name, shots)
+    return made._replace(definition=told)
+
+
+def _build_entry(
+    entry: Entry, family: datasets.Family, name: str, shots: tuple[int, ...]
+) -> Benchmark:
     family = entry.transform(family) if entry.transform else family
     if entry.how == "leave_one_out":
         targets = range(len(family.task_names)) if entry.targets is None else entry.targets
@@ -167,24 +196,12 @@ def build_entry(
 
 
 def own_settings(
-    entry: Entry, encoder: Encoder, train: Train, evaluate: Evaluate
+    entry: Entry, encoder: EncoderFlags, train: TrainFlags, evaluate: EvaluateFlags
 ) -> tuple[Encoder, Train, Evaluate]:
-    """The settings of a run: what the flags leave at its default is the benchmark's own."""
+    """The settings of a run: what the flags do not give is the benchmark's own."""
     return tuple(
-        _filled(given, own, default)
-        for given, own, default in (
-            (encoder, entry.encoder, Encoder(name="auto")),
-            (train, entry.train, Train()),
-            (evaluate, entry.evaluate, Evaluate()),
+        dataclasses.replace(own, **given(flags))
+        for flags, own in (
+            (encoder, entry.encoder), (train, entry.train), (evaluate, entry.evaluate)
         )
-    )
-
-
-def _filled(given, own, default):
-    """`own` with the fields that are set in `given`."""
-    changed = {
-        field.name: getattr(given, field.name)
-        for field in dataclasses.fields(given)
-        if getattr(given, field.name) != getattr(default, field.name)
-    }
-    return dataclasses.replace(own, **changed)
+    )  # fmt: skip

@@ -21,7 +21,7 @@ import tiny
 from tiny import build, config, lines, modified, numbers
 
 from metajax import checkpoints, commands, records, runs, scoring, sweeps, tables
-from metajax.benchmarks import episode_key
+from metajax.benchmarks import defined, episode_key
 from metajax.config import build_learner, build_optimizer
 from metajax.evaluation import evaluate
 from metajax.metrics import METRICS
@@ -29,6 +29,11 @@ from metajax.suites import Entry
 from metajax.sweeps import Outcome, run_all
 from metajax.tasks import choose
 from metajax.training import fit, init_state
+
+
+def name_of(one):
+    """The name of the record of a run of the tiny benchmark."""
+    return records.run_id(one, build().cards, defined(build()))
 
 
 def run(learner="maml", folder=None, replaced=None, **options):
@@ -65,8 +70,10 @@ def undisturbed(tmp_path_factory, seen):
 
 def test_the_record_is_complete_and_loads(undisturbed):
     (found,) = tables.load_runs(undisturbed.parents[1])
-    assert found.id == undisturbed.name == records.run_id(config(), build().cards)
-    assert found.config == json.loads(json.dumps(records.dataclasses.asdict(config())))
+    assert found.id == undisturbed.name == name_of(config())
+    assert found.config == json.loads(
+        json.dumps(records.identity(config(), defined(build())))
+    )
     assert {"commit", "packages", "device", "flags", "hardware", "command", "cards"} <= set(
         found.environment
     )
@@ -324,7 +331,7 @@ def test_a_run_that_another_process_makes_is_left_to_it(tmp_path):
     home = tmp_path / "runs"
     home.mkdir()
     taken, free = config("lr_c0.1"), config("lr_c0.01")
-    with held(home, [records.run_id(taken, build().cards)]) as other:
+    with held(home, [name_of(taken)]) as other:
         with pytest.raises(records.Claimed, match="another process"):
             runs.run_many([taken], build(), tmp_path, wait=False)
         told = []
@@ -336,7 +343,7 @@ def test_a_run_that_another_process_makes_is_left_to_it(tmp_path):
         run_all([taken, free], build, tmp_path, workers=1, on_done=on_done)
         assert told == [free, taken]
     # A dead process claims nothing.
-    with held(home, [records.run_id(taken, build().cards)]) as other:
+    with held(home, [name_of(taken)]) as other:
         other.kill()
         other.wait()
         runs.run_many([taken], build(), tmp_path, wait=False)
@@ -373,7 +380,7 @@ def test_a_program_that_was_cut_off_between_two_records_starts_again_as_a_whole(
 def test_every_run_of_a_program_has_its_own_checkpoint(tmp_path):
     configs = [config(seed=seed) for seed in range(2)]
     home = tmp_path / "runs"
-    stale = home / f".tmp-{records.run_id(configs[0], build().cards)}" / "checkpoints" / "7"
+    stale = home / f".tmp-{name_of(configs[0])}" / "checkpoints" / "7"
     stale.mkdir(parents=True)  # of a command that made this run alone, and was killed
     folders = runs.run_many(configs, build(), tmp_path)
     assert not list(home.glob(".tmp*"))
@@ -401,7 +408,7 @@ def result_of(folder):
 
 def test_the_first_of_two_processes_keeps_its_record(undisturbed, tmp_path):
     folder, partial = tmp_path / "one", tmp_path / ".tmp-one"
-    common = {"config": config(), "environment": {}, "history": [], "arrays": {"a": np.zeros(1)}}
+    common = {"identity": {}, "environment": {}, "history": [], "arrays": {"a": np.zeros(1)}}
     for status in ("first", "second"):
         records.write_record(partial, folder, result={"status": status}, **common)
     assert json.loads((folder / "result.json").read_text()) == {"status": "first"}

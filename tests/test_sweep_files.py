@@ -243,7 +243,7 @@ def test_a_committed_sweep_given_again_has_nothing_to_do(suite):
     found = sweep_plans.check(ROOT / "experiments" / "sweeps" / f"{suite}.yaml")
     for one in found.configs:
         benchmark = found.program.build(one.benchmark, one.shots, None)
-        name = records.run_id(one, benchmark.cards, common=benchmark.common)
+        name = records.run_id(one, benchmark.cards, benchmark.definition)
         assert records.is_complete(ROOT / "results" / suite / "runs" / name), name
 
 

@@ -5,13 +5,15 @@ A benchmark owns its test episodes: they come from its own key, never from a run
 
 from __future__ import annotations
 
+import hashlib
 import zlib
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 
+from metajax import describe
 from metajax.datasets import Card, Family
 from metajax.statistics import MIN_CLUSTERS
 from metajax.types import TaskSource, TaskSpec, flat
@@ -22,6 +24,8 @@ Shared = Literal["drop", "divide", "shared"]
 SHARES = (0.5, 0.2, 0.3)
 # Below this share of patients in several tasks the error of the tasks' mean is as if none were.
 SHARED_PATIENTS = 0.05
+# What is in the identity of a run beside the definition.
+APART = ("name", "shots", "cards", "definition")
 
 
 class Fold(NamedTuple):
@@ -63,6 +67,8 @@ class Benchmark(NamedTuple):
       draws: of the supports it is tested with: 0 natural, 1 balanced.
       common: test tasks share patients, and are too few to be resampled themselves: one bootstrap
         draw of patients must hold for all of them. See `common_patients`.
+      definition: what it was built from, JSON (see `metajax.suites.definition`); None: what it
+        holds. It is part of the identity of every run; see `defined`.
     """
 
     name: str
@@ -76,6 +82,22 @@ class Benchmark(NamedTuple):
     cards: tuple[Card, ...]
     draws: tuple[int, ...] = (0, 1)
     common: bool = False
+    definition: Mapping[str, Any] | None = None
+
+
+def defined(benchmark: Benchmark) -> Mapping[str, Any]:
+    """What distinguishes a benchmark from others of its name, JSON: its definition.
+
+    One that was built without is told by what it holds, every array by its digest.
+
+    Raises:
+      ValueError: for a function that has no name; see `metajax.describe`.
+    """
+    if benchmark.definition is not None:
+        return benchmark.definition
+    own = {name: getattr(benchmark, name) for name in benchmark._fields if name not in APART}
+    content = hashlib.sha256(describe.text(own).encode()).hexdigest()[:16]
+    return {"protocol": benchmark.protocol, "folds": len(benchmark.folds), "content": content}
 
 
 def common_patients(family: Family, rows: np.ndarray) -> bool:

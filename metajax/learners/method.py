@@ -30,6 +30,7 @@ class Method:
       kinds: the task kinds it is defined for.
       variance: gives a predictive variance on regression tasks that ask for one.
       needs: entries of the support's `info` without which it refuses.
+      trains: has parameters that are meta-trained.
     """
 
     build: Callable[..., Learner]
@@ -44,6 +45,7 @@ class Method:
     kinds: tuple[Kind, ...] = KINDS
     variance: bool = False
     needs: tuple[str, ...] = ()
+    trains: bool = True
 
     @property
     def name(self) -> str:

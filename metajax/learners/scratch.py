@@ -53,6 +53,7 @@ METHODS = (
         adapts="all weights, from a random start",
         cost="0",
         exact=False,
+        trains=False,
         reference="training on the support alone",
     ),
 )

@@ -13,7 +13,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from metajax import metrics, records
-from metajax.config import Evaluate, Inner, RunConfig, Train
+from metajax.config import Evaluate, Inner, RunConfig, Train, complete, used_encoder
 from metajax.datasets import Family
 from metajax.evaluation import Predictions, score
 from metajax.sample_reweighting.draws import Draws, make_draws
@@ -28,7 +28,13 @@ from metajax.sample_reweighting.settings import (
     SUITE,
     Setting,
 )
-from metajax.sample_reweighting.training import best_rate, inner_of, predictions, train_all
+from metajax.sample_reweighting.training import (
+    definition,
+    inner_of,
+    predictions,
+    train_all,
+    tuned,
+)
 from metajax.statistics import patient_replicates
 
 KEPT = (*SHOWN, "log_loss", "prevalence", "nonfinite")
@@ -64,23 +70,33 @@ def run(
     method: str, setting: Setting, family: Family, draws: int, steps: int, folder: Path
 ) -> tuple[Path, bool]:
     """Trains and tests one method on one setting: its record, and whether it is a new one."""
-    data = DATA[setting.data]
-    rate = None if method == HOST else best_rate(method, setting, family, steps, folder)
-    inner = Inner() if method == HOST else inner_of(method, setting, steps, rate)
-    config = RunConfig(
-        SUITE, setting.name, method, 0, setting.right, inner, Train(steps=0), data.encoder,
-        Evaluate(draws),
-    )  # fmt: skip
-    name = records.run_id(config, (family.card,))
+    rate, best = None, None
+    if method != HOST:
+        rate, best = tuned(method, setting, family, steps, folder)
+    config = configuration(method, setting, draws, steps, rate)
+    name = records.run_id(config, (family.card,), definition(setting))
     place = folder / "runs" / name
     with records.claim(place.parent, [name]):  # another sweep may be making it
         if new := not records.is_complete(place):
-            _make(config, rate, setting, family, place)
+            _make(config, rate, best, setting, family, place)
     return place, new
 
 
+def configuration(
+    method: str, setting: Setting, draws: int, steps: int, rate: float | None
+) -> RunConfig:
+    """The configuration of a run, resolved: what is plain is trained as `uniform` is."""
+    inner = Inner() if method == HOST else inner_of(method, setting, steps, rate)
+    inner = complete(inner, "uniform" if method in PLAIN else method)
+    return RunConfig(
+        SUITE, setting.name, method, 0, setting.right, inner, Train(steps=0),
+        used_encoder(DATA[setting.data].encoder), Evaluate(draws),
+    )  # fmt: skip
+
+
 def _make(
-    config: RunConfig, rate: float | None, setting: Setting, family: Family, place: Path
+    config: RunConfig, rate: float | None, best: float | None, setting: Setting, family: Family,
+    place: Path,
 ) -> None:
     """Trains and tests, and writes the record."""
     started = time.perf_counter()
@@ -125,8 +141,11 @@ def _make(
         "hyper": {k: v for k, v in dataclasses.asdict(config.inner).items() if v is not None},
         "episodes_digest": f"{zlib.crc32(guess.row.tobytes()):08x}",
     }  # fmt: skip
+    if best is not None:
+        result["best/validation/auroc"] = best
     records.write_record(
-        place.with_name(f".tmp-{place.name}"), place, config=config,
+        place.with_name(f".tmp-{place.name}"), place,
+        identity=records.identity(config, definition(setting)),
         environment=records.environment((family.card,)), history=[],
         result=result | records.usage(seconds), arrays=arrays,
     )  # fmt: skip

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pandas as pd
 
-from metajax import baselines, records
+from metajax import baselines, describe, precision, records
 from metajax.config import Encoder, Inner, build_encoder
 from metajax.datasets import Family
 from metajax.evaluation import Predictions, score
@@ -24,6 +27,7 @@ from metajax.sample_reweighting.settings import (
     METHODS,
     OWN,
     PLAIN,
+    RIGHT,
     SPEC,
     Setting,
 )
@@ -33,7 +37,24 @@ BATCH, MOMENTUM = 100, 0.9
 RATES = (0.001, 0.003, 0.01, 0.03)
 TUNING = {"flip": (0.4, 20), "imbalance": (0.95, 10)}  # the setting and right rows it is done on
 TUNING_DRAWS = 4
-VALIDATION = ["data", "damage", "method", "steps", "draws", "rate", "auroc", "brier"]
+VALIDATION = ["data", "damage", "method", "steps", "draws", "rate", "auroc", "brier", "protocol"]
+
+
+def definition(setting: Setting) -> dict[str, Any]:
+    """What makes a setting's benchmark, JSON: part of the identity of its runs."""
+    data = DATA[setting.data]
+    told = {"damage": setting.damage, "share": setting.share, "family": setting.data}
+    told |= {"right": RIGHT, "flipped": data.flipped, "imbalanced": data.imbalanced}
+    told |= {"rates": RATES, "tuned_on": TUNING[setting.damage], "tuning_draws": TUNING_DRAWS}
+    return {name: describe.plain(value) for name, value in told.items()}
+
+
+def tuning_protocol(setting: Setting, method: str) -> str:
+    """A digest of what decides the step size of a method, beside its steps and draws."""
+    told = definition(setting) | {"share": None, "encoder": describe.text(DATA[setting.data])}
+    told |= {"inner": describe.text(inner_of(method, setting, 0))}
+    content = json.dumps([told, precision.unusual(), records.NUMBERS_VERSION], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
 @cache
@@ -103,13 +124,28 @@ def train_all(
 
 
 def best_rate(method: str, setting: Setting, family: Family, steps: int, folder: Path) -> float:
-    """The step size of a method, by validation rows; looked up in validation.csv if it is there."""
+    """The step size of a method; see `tuned`."""
+    return tuned(method, setting, family, steps, folder)[0]
+
+
+def tuned(
+    method: str, setting: Setting, family: Family, steps: int, folder: Path, *, again: bool = False
+) -> tuple[float, float]:
+    """The step size of a method and its AUROC on validation rows.
+
+    Looked up in validation.csv, if the same protocol has written it there, unless told to choose
+    again.
+    """
     data, path = DATA[setting.data], folder / "validation.csv"
     draws = min(data.draws, TUNING_DRAWS) if data.encoder.name == "conv4" else data.draws
     own = (setting.data, setting.damage, method, steps, draws)
-    frame = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=VALIDATION)
+    protocol = tuning_protocol(setting, method)
+    known = {name: str for name in VALIDATION[:3] + VALIDATION[8:]}
+    frame = pd.read_csv(path, dtype=known) if path.exists() else pd.DataFrame(columns=VALIDATION)
+    frame = frame.reindex(columns=VALIDATION)
     mine = frame[(frame[VALIDATION[:5]] == pd.Series(own, VALIDATION[:5])).all(axis=1)]
-    if mine.empty:
+    mine = mine[mine.protocol == protocol]
+    if mine.empty or again:
         share, right = TUNING[setting.damage]
         tuned = Setting(setting.data, setting.damage, share)
         numbers = range(1000, 1000 + draws)
@@ -118,24 +154,47 @@ def best_rate(method: str, setting: Setting, family: Family, steps: int, folder:
         for rate in RATES:
             outputs, _ = train_all(method, tuned, made, numbers, steps, rate)
             scores = score(SPEC, predictions(outputs, made.episode.query))
-            rows.append((*own, rate, *(float(scores[name].mean()) for name in VALIDATION[6:])))
+            told = (float(scores[name].mean()) for name in VALIDATION[6:8])
+            rows.append((*own, rate, *told, protocol))
         mine = pd.DataFrame(rows, columns=VALIDATION)
         keep_validation(path, mine)
-    return float(mine.rate.iloc[int(mine.auroc.argmax())])
+    best = mine.iloc[int(mine.auroc.argmax())]
+    return float(best.rate), float(best.auroc)
 
 
 def keep_validation(path: Path, rows: pd.DataFrame) -> None:
     """Adds a method's rows to validation.csv, which other processes may be writing as well."""
     with records.claim(path.parent / "runs", [path.name]):
         if path.exists():
-            rows = pd.concat([pd.read_csv(path), rows])
+            before = pd.read_csv(path, dtype={"protocol": str}).reindex(columns=VALIDATION)
+            rows = pd.concat([before, rows])
         order = {name: i for i, name in enumerate([*DATA, "flip", "imbalance", *METHODS])}
-        rows = rows.drop_duplicates(VALIDATION[:6]).sort_values(
+        rows = rows.drop_duplicates(VALIDATION[:6], keep="last").sort_values(
             VALIDATION[:6], key=lambda c: c.map(order) if c.name in VALIDATION[:3] else c
         )
         whole = path.with_name(f".tmp-{path.name}")  # read without a claim: never half written
         rows.to_csv(whole, index=False, float_format="%.6g", lineterminator="\n")
         whole.replace(path)
+
+
+def renew_validation(path: Path, write: bool) -> dict[tuple[str, str, str], float]:
+    """Gives the rows of validation.csv today's protocol; for scripts/migrate_records.py.
+
+    Args:
+      path: validation.csv.
+      write: change it; otherwise only read it.
+
+    Returns:
+      The AUROC of the chosen step size by data set, damage and method.
+    """
+    frame = pd.read_csv(path).reindex(columns=VALIDATION)
+    frame["protocol"] = [
+        tuning_protocol(Setting(data, damage, 0.0), method)
+        for data, damage, method in zip(frame["data"], frame.damage, frame.method, strict=True)
+    ]
+    if write:
+        keep_validation(path, frame)
+    return frame.groupby(VALIDATION[:3]).auroc.max().to_dict()
 
 
 def predictions(outputs: np.ndarray, query: Examples) -> Predictions:

@@ -202,7 +202,11 @@ def chain(*functions: Prepare) -> Prepare:
 @cache
 def bind(function: Callable[..., Episode], **options: Hashable) -> Prepare:
     """One `prepare` of a function with options: ``bind(select_by_support, width=64)``."""
-    return lambda episode: function(episode, **options)
+
+    def prepare(episode: Episode) -> Episode:
+        return function(episode, **options)
+
+    return prepare
 
 
 @cache

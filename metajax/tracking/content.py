@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metajax.records import best_validation
+
 FIXED = ("shots", "draw", "episode", "task", "cluster")
 DRAWS = ("natural", "balanced")
 # What the summary holds of result.json, beside the scores.
@@ -113,17 +115,6 @@ def curves(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return named
 
 
-def best_validation(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """The chosen validation score, mean over folds: what a sweep may optimise, not the test's."""
-    best: dict[str, dict[Any, float]] = {}
-    for row in rows:
-        for name, value in row.items():
-            if name.startswith("validation/") and np.isfinite(value):
-                folds, better = best.setdefault(name, {}), min if name.endswith("/mse") else max
-                folds[row.get("fold")] = better(value, folds.get(row.get("fold"), value))
-    return {f"best/{name}": float(np.mean([*folds.values()])) for name, folds in best.items()}
-
-
 def task_scores(result: dict, scores: dict[str, np.ndarray]) -> tuple[list[dict], dict[str, float]]:
     """Mean score of every task (rows of a table), and the mean over tasks (the summary)."""
     table, means = [], {}
@@ -148,7 +139,10 @@ def task_scores(result: dict, scores: dict[str, np.ndarray]) -> tuple[list[dict]
 
 def summary_scores(record: Record) -> dict[str, float]:
     """The scores of a run's summary: ``natural/auroc@8``, ``best/validation/accuracy``."""
-    return task_scores(record.result, record.scores)[1] | best_validation(record.rows)
+    best = {k: v for k, v in record.result.items() if k.startswith("best/")}
+    if not best and record.result.get("status") == "complete":  # made before it was kept
+        best = best_validation(record.rows)
+    return task_scores(record.result, record.scores)[1] | best
 
 
 def plots(scores: dict[str, np.ndarray], means: Mapping[str, float]) -> dict[str, Table]:
