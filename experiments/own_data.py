@@ -21,7 +21,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-import jax
 import numpy as np
 import tyro
 
@@ -30,9 +29,8 @@ from metajax.benchmarks import Benchmark
 from metajax.config import Encoder, Train
 from metajax.datasets import DataError, Family, own
 from metajax.suites import REGRESSION_METHODS, Entry
-from metajax.tasks.decoding import chain, images, nucleotides, standardise_targets
+from metajax.tasks.decoding import chain, images, nucleotides, residues, standardise_targets
 from metajax.tasks.standardise import standardise_by_support
-from metajax.types import Episode
 
 SUITE = "own_data"
 SHOTS = (8, 16)
@@ -93,11 +91,6 @@ class Flags:
 REQUIRED = Data(label=tyro.MISSING, task=tyro.MISSING)
 PRESETS = {"smoke": Flags(REQUIRED, commands.SMOKE), "full": Flags(REQUIRED, commands.Flags())}
 FOR_TABLES = ("drop", "types", "missing")
-
-
-def residues(episode: Episode) -> Episode:
-    """Proteins as codes (N, L) to one-hot float32 (N, L, 20); 20, unknown or padding, is zeros."""
-    return Episode(*(part._replace(x=jax.nn.one_hot(part.x, 20)) for part in episode))
 
 
 @cache

@@ -16,7 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from metajax import layout, metrics
-from metajax.types import Always, Episode, Examples, Learner, PyTree, TaskSource, TaskSpec
+from metajax.types import (
+    Always,
+    Episode,
+    Examples,
+    Learner,
+    PyTree,
+    TaskSource,
+    TaskSpec,
+    require_same,
+)
 
 # Beyond this an output's square overflows float32: it counts as not finite.
 LARGEST = 1e15
@@ -179,8 +188,10 @@ def predict(
         `metajax.layout`); it changes the outputs within float tolerance only.
 
     Raises:
-      ValueError: if `tasks` or `batch` is below 1, or for a `task_axis` that does not fit.
+      ValueError: if `tasks` or `batch` is below 1, for a `task_axis` that does not fit, or a
+        learner made for other tasks than the source's.
     """
+    require_same(learner, source)
     options = {"trials": 1, "tasks": tasks, "batch": batch, "block": block, "task_axis": task_axis}
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params)
     return predict_many(Always(learner), (), params, source, key, **options)[0]

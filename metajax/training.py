@@ -19,7 +19,7 @@ import optax
 from jax.sharding import Mesh
 
 from metajax import layout
-from metajax.types import Always, Episode, Learner, PyTree, TaskSource
+from metajax.types import Always, Episode, Learner, PyTree, TaskSource, require_same
 
 
 class TrainState(NamedTuple):
@@ -62,7 +62,12 @@ def init_state(
     key: jax.Array,
     aggregate: optax.GradientTransformation | None = None,
 ) -> TrainState:
-    """Draws the meta-parameters and makes the state of step 0."""
+    """Draws the meta-parameters and makes the state of step 0.
+
+    Raises:
+      ValueError: if the learner is made for other tasks than the source's.
+    """
+    require_same(learner, source)
     return _start(Always(Trial(learner, optimizer, aggregate)), (), key, blank_episode(source))
 
 
@@ -322,9 +327,10 @@ def fit(
       The state after the last step.
 
     Raises:
-      ValueError: for steps or sizes below 1, a `task_axis` that does not fit, or a `task_sampler`
-        on a source without enumerated tasks.
+      ValueError: for steps or sizes below 1, a `task_axis` that does not fit, a `task_sampler`
+        on a source without enumerated tasks, or a learner made for other tasks than the source's.
     """
+    require_same(learner, source)
     if steps < 0 or steps_per_call < 1 or tasks_per_step < 1:
         raise ValueError(
             f"got steps={steps}, steps_per_call={steps_per_call} and tasks_per_step="

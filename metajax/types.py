@@ -83,12 +83,14 @@ class Learner(NamedTuple):
       predict: ``(params, adapted, x) -> outputs (N, C)``: logits, or regression means. Each row is
         judged alone: other rows of `x` never change it (no transduction).
       meta_loss: ``(params, episode, key) -> (scalar, metrics)``: its gradient is the meta-update.
+      spec: of the tasks it is made for; None: not known, so not compared with a source's.
     """
 
     init: Callable[[jax.Array, Episode], PyTree]
     adapt: Callable[[PyTree, Examples, jax.Array], PyTree]
     predict: Callable[[PyTree, PyTree, PyTree], jax.Array]
     meta_loss: Callable[[PyTree, Episode, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
+    spec: TaskSpec | None = None
 
 
 class Always(NamedTuple):
@@ -124,6 +126,22 @@ class TaskSource(NamedTuple):
     tasks: np.ndarray | None = None
     clusters: np.ndarray | None = None
     names: tuple[str, ...] | None = None
+
+
+def require_same(learner: Learner, source: TaskSource) -> None:
+    """Refuses tasks of another kind or another number of outputs than a learner is made for.
+
+    A squared error of class indicators and a softmax of quantities are numbers, too.
+
+    Raises:
+      ValueError: naming both specifications.
+    """
+    mine, given = learner.spec, source.spec
+    if mine is not None and (mine.kind, mine.outputs) != (given.kind, given.outputs):
+        raise ValueError(
+            f"the learner is made for {mine.kind} tasks of {mine.outputs} outputs, but the source "
+            f"has {given.kind} tasks of {given.outputs}. Remedy: build the learner with source.spec"
+        )
 
 
 def flat(x: PyTree, axes: int = 1) -> jax.Array:

@@ -15,7 +15,7 @@ from metajax.learners import LEARNERS, METHODS
 from metajax.losses import loss
 from metajax.nn import MLP, Identity
 from metajax.training import fit
-from metajax.types import Episode, Examples, TaskSpec
+from metajax.types import Episode, Examples, TaskSource, TaskSpec
 
 CASES = [(name, kind) for name, method in METHODS.items() for kind in method.kinds]
 # A learner's gradient passes the same way in all kinds: one is enough every day.
@@ -164,6 +164,23 @@ REFUSED = [(n, k) for n, method in METHODS.items() for k in SPECS if k not in me
 def test_learners_refuse_what_they_are_not_defined_for(name, kind):
     with pytest.raises(ValueError, match=f"{name} is defined for .* tasks; got {kind}"):
         LEARNERS[name](SPECS[kind], MLP((8,)))
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_tasks_of_another_kind_are_refused_before_any_training(name):
+    """The squared error of class indicators is a number, too, as is any other mistaken loss."""
+    kind = METHODS[name].kinds[0]
+    learner = LEARNERS[name](SPECS[kind], MLP((8,)), **SMALL.get(name, {}))
+    assert learner.spec == SPECS[kind]
+    other = SPECS["regression" if kind == "multiclass" else "multiclass"]
+    more = TaskSpec(SPECS[kind].outputs + 1, kind)
+    for spec in (other, more):
+        source = TaskSource(spec, (), lambda data, key: episode(spec))  # noqa: B023
+        message = f"made for {kind} tasks of .*the source has {spec.kind} tasks of {spec.outputs}"
+        with pytest.raises(ValueError, match=message):
+            fit(learner, source, optax.adam(0.01), key(), steps=1, tasks_per_step=1)
+        with pytest.raises(ValueError, match=message):
+            evaluate(learner, {}, source, key(), tasks=1, batch=1)
 
 
 @pytest.mark.parametrize("name", [n for n, method in METHODS.items() if not method.variance])

@@ -14,6 +14,7 @@ from metajax.benchmarks.protocol import (
     Fold,
     Shared,
     common_patients,
+    kind_of,
     pooled_rows,
     separated,
 )
@@ -99,7 +100,7 @@ def leave_one_task_out(
             x, family.y, family.task, shots=shots, queries=queries, item=family.item,
             keep=None if keep.all() else keep, weights=family.weight, groups=family.group,
             clusters=family.clusters, names=family.task_names, draw="mixed", tasks=tasks, fill=True,
-            prepare=prepare,
+            prepare=prepare, kind=kind_of(family),
         )  # fmt: skip
 
     tested = [np.isin(family.task, test) & refit for test, *_, refit in plans]

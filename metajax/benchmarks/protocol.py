@@ -16,7 +16,7 @@ import numpy as np
 from metajax import describe
 from metajax.datasets import Card, Family
 from metajax.statistics import MIN_CLUSTERS
-from metajax.types import TaskSource, TaskSpec, flat
+from metajax.types import Kind, TaskSource, TaskSpec, flat
 
 Rows = tuple[np.ndarray, np.ndarray]
 Shared = Literal["drop", "divide", "shared"]
@@ -98,6 +98,11 @@ def defined(benchmark: Benchmark) -> Mapping[str, Any]:
     own = {name: getattr(benchmark, name) for name in benchmark._fields if name not in APART}
     content = hashlib.sha256(describe.text(own).encode()).hexdigest()[:16]
     return {"protocol": benchmark.protocol, "folds": len(benchmark.folds), "content": content}
+
+
+def kind_of(family: Family) -> Kind | None:
+    """The kind of a family's tasks; None: `metajax.tasks.task_pool` finds or refuses it."""
+    return "regression" if family.y.dtype.kind == "f" and family.y.ndim == 1 else None
 
 
 def common_patients(family: Family, rows: np.ndarray) -> bool:

@@ -14,6 +14,7 @@ from metajax.benchmarks.protocol import (
     Fold,
     Shared,
     common_patients,
+    kind_of,
     pooled_rows,
     separated,
     usable,
@@ -76,7 +77,7 @@ def from_splits(
             x, family.y, family.task, shots=shots, queries=queries, item=family.item, keep=keep,
             weights=family.weight, groups=family.group, clusters=family.clusters,
             names=family.task_names, draw=draw, tasks=ids, fill=True, prepare=prepare,
-            least=None if ids is tasks[2] else min(shots),
+            least=None if ids is tasks[2] else min(shots), kind=kind_of(family),
         )  # fmt: skip
 
     train = pool(tasks[0], train_queries)

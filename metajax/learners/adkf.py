@@ -103,7 +103,7 @@ def adkf(
         value = (both - alone) / gp.cells(weight - known, present)
         return value, {"loss": value}
 
-    return Learner(init, adapt, predict, meta_loss)
+    return Learner(init, adapt, predict, meta_loss, spec)
 
 
 METHODS = (

@@ -67,7 +67,7 @@ def from_adaptation(spec: TaskSpec, init: Callable, adapt: Callable, predict: Ca
         value = loss(spec, predict(params, adapted, episode.query.x), episode.query)
         return value, {"loss": value}
 
-    return Learner(init, adapt, predict, meta_loss)
+    return Learner(init, adapt, predict, meta_loss, spec)
 
 
 def adapting_all(spec: TaskSpec, net: Network, adapt: Callable) -> Learner:
@@ -189,7 +189,7 @@ def pretrained(spec: TaskSpec, net: Network, adapt: Callable, predict: Callable)
         value = loss(spec, net.apply(params, rows.x), rows)
         return value, {"loss": value}
 
-    return Learner(init, adapt, predict, meta_loss)
+    return Learner(init, adapt, predict, meta_loss, spec)
 
 
 def require(name: str, spec: TaskSpec, *kinds: str, variance: bool = False) -> None:

@@ -70,7 +70,7 @@ def dkt(spec: TaskSpec, encoder: nn.Module, *, l2: float = 0.1, kernel: str = "r
         value = total / gp.cells(weight, present)
         return value, {"loss": value}
 
-    return Learner(init, adapt, predict, meta_loss)
+    return Learner(init, adapt, predict, meta_loss, spec)
 
 
 METHODS = (

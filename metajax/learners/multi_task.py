@@ -71,7 +71,7 @@ def multi_task(
         value = loss(spec, net.apply(own, rows.x), rows)
         return value, {"loss": value}
 
-    return Learner(init, adapt, predict, meta_loss)
+    return Learner(init, adapt, predict, meta_loss, spec)
 
 
 METHODS = (

@@ -92,7 +92,7 @@ def pfn(
         value = loss(spec, outputs(values, scaling), episode.query)
         return value, {"loss": value}
 
-    return Learner(jax.jit(init), adapt, predict, meta_loss)
+    return Learner(jax.jit(init), adapt, predict, meta_loss, spec)
 
 
 METHODS = (

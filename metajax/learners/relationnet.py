@@ -62,7 +62,7 @@ def relationnet(spec: TaskSpec, encoder: nn.Module, *, width: int = 64) -> Learn
         value /= jnp.maximum(query.mask.sum(), 1e-12)
         return value, {"loss": value}
 
-    return Learner(init, adapt, predict, meta_loss)
+    return Learner(init, adapt, predict, meta_loss, spec)
 
 
 METHODS = (

@@ -43,7 +43,7 @@ def scratch(
     def meta_loss(params: PyTree, episode: Episode, key: jax.Array):
         return jnp.float32(0), {"loss": jnp.float32(0)}
 
-    return Learner(init, adapt, predict, meta_loss)
+    return Learner(init, adapt, predict, meta_loss, spec)
 
 
 METHODS = (

@@ -84,7 +84,7 @@ def simpleshot(
         follow = (away**2).sum() / 2
         return value + follow - jax.lax.stop_gradient(follow), {"loss": value}
 
-    return Learner(init, adapt, predict, meta_loss)
+    return Learner(init, adapt, predict, meta_loss, spec)
 
 
 METHODS = (

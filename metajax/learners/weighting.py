@@ -211,7 +211,7 @@ def weighted(
         value = loss(spec, predict(params, adapted, episode.query.x), episode.query)
         return value, {"loss": value} | summary(adapted.weights, episode.support)
 
-    return Learner(init, adapt, predict, meta_loss)
+    return Learner(init, adapt, predict, meta_loss, spec)
 
 
 def summary(weights: jax.Array, rows: Examples) -> dict[str, jax.Array]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from metajax.tasks import checks
 from metajax.tasks.indexing import (
     checked_shots,
     group_codes,
     index_table,
-    integers,
     item_column,
     row_count,
     task_units,
 )
 from metajax.tasks.sampler import PoolData, sampler
+from metajax.tasks.values import inputs
 from metajax.types import Episode, PyTree, TaskSource, TaskSpec
 
 
@@ -66,13 +68,25 @@ def class_pool(
       ValueError: for too few classes, a class in two tasks, or one with too few rows or groups.
     """
     values = checked_shots(shots)
-    count = row_count(x, item, labels, groups, task, keep)
-    labels = integers(labels, "labels")
-    home = np.zeros(count, np.int64) if task is None else integers(task, "task").astype(np.int64)
-    absent = np.setdiff1d(np.arange(labels.max()), labels)
-    if absent.size and keep is None:
-        raise ValueError(f"class {absent[0]} has 0 rows: number the classes without a gap")
-    kept = np.ones(count, bool) if keep is None else np.asarray(keep, bool)
+    checks.whole(ways, "ways")
+    checks.whole(queries, "queries")
+    x = inputs(x, prepare)
+    keep, groups, item = (
+        None if column is None else read(column)
+        for column, read in (
+            (keep, checks.mask), (groups, checks.groups),
+            (item, partial(checks.integers, name="item")),
+        )
+    )  # fmt: skip
+    labels = checks.array(labels, "labels")
+    home = None if task is None else checks.column(task, "task")
+    count = row_count(x, item, labels=labels, groups=groups, task=home, keep=keep)
+    labels = checks.integers(labels, "labels", gaps=keep is not None)
+    if task is None:
+        home = np.zeros(count, np.int64)
+    else:
+        home = checks.integers(home, "task", gaps=names is not None)
+    kept = np.ones(count, bool) if keep is None else keep
     pairs = np.unique(np.stack([home[kept], labels[kept]], 1), axis=0)
     if len(np.unique(pairs[:, 1])) != len(pairs):
         raise ValueError("a class has rows in two tasks: number the classes over all tasks")
@@ -85,9 +99,7 @@ def class_pool(
     if fill and absent > 0:
         rows = np.pad(rows, ((0, 0), (0, absent), (0, 0)))
         counts = np.pad(counts, ((0, 0), (0, absent)))
-    ids = np.arange(len(counts)) if tasks is None else np.asarray(tasks, np.int32)
-    if ids.size == 0 or ids.min() < 0 or ids.max() >= len(counts):
-        raise ValueError(f"tasks must be ids from 0 to {len(counts) - 1}; got {ids.tolist()}")
+    ids = checks.ids(tasks, len(counts))
     classes = (counts[ids] > 0).sum(1)
     if ways < 2 or (ways > classes.max() and not fill) or classes.min() < 2:
         raise ValueError(

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from metajax.columns import moments
-from metajax.types import Episode, PyTree
+from metajax.tasks.raw import ask, channels, codes, decoded
+from metajax.types import Episode
 
 Prepare = Callable[[Episode], Episode]
 
@@ -53,42 +54,44 @@ RESIDUES = np.array(
 SAMPLING_RATE = 360.0  # Hz, of the MIT-BIH arrhythmia records
 
 
-def _decoded(episode: Episode, decode: Callable[[PyTree], PyTree]) -> Episode:
-    """The episode with `decode` applied to the inputs of both parts."""
-    return Episode(*(part._replace(x=decode(part.x)) for part in episode))
-
-
 def images(episode: Episode) -> Episode:
     """Grey or colour images, uint8 (N, H, W) or (N, H, W, 3), to float32 (N, H, W, C) in [0, 1].
 
     Raises:
-      ValueError: if the inputs are not images.
+      ValueError: if the inputs are not such images, with the remedy.
     """
-    return _decoded(episode, lambda x: _channels(x) / 255.0)
+    return decoded(episode, lambda x: channels(x) / 255.0)
 
 
 def strokes(episode: Episode) -> Episode:
     """Drawings of 0 and 1, uint8 (N, H, W), to float32 (N, H, W, 1), the values unchanged.
 
     Raises:
-      ValueError: if the inputs are not images.
+      ValueError: if the inputs are not such images, with the remedy.
     """
-    return _decoded(episode, _channels)
-
-
-def _channels(x: jax.Array) -> jax.Array:
-    """Images as float32 with a channel axis."""
-    if x.ndim not in (3, 4):
-        raise ValueError(f"images are (N, H, W) or (N, H, W, channels); got shape {x.shape}")
-    return x.astype(jnp.float32).reshape(*x.shape[:3], -1)
+    return decoded(episode, channels)
 
 
 def nucleotides(episode: Episode) -> Episode:
     """DNA or RNA as codes (N, L), A C G T/U = 0 1 2 3, to one-hot float32 (N, L, 4).
 
     Code 4, an unknown base or padding, becomes four zeros.
+
+    Raises:
+      ValueError: if the inputs are no integers (N, L).
     """
-    return _decoded(episode, lambda x: jax.nn.one_hot(x, 4))
+    return decoded(episode, lambda x: codes(x, 4, "nucleotides"))
+
+
+def residues(episode: Episode) -> Episode:
+    """Proteins as codes (N, L) in the order of `AMINO_ACIDS`, to one-hot float32 (N, L, 20).
+
+    Code 20, an unknown residue or padding, becomes zeros.
+
+    Raises:
+      ValueError: if the inputs are no integers (N, L).
+    """
+    return decoded(episode, lambda x: codes(x, len(AMINO_ACIDS), "residues"))
 
 
 def variants(episode: Episode) -> Episode:
@@ -103,16 +106,18 @@ def variants(episode: Episode) -> Episode:
       unknown residue is zeros), and variant minus reference in hydropathy, volume and charge, in
       units of their standard deviation over the 20 residues (0 if either is unknown).
     """
-    return _decoded(episode, _variant)
+    return decoded(episode, _variant)
 
 
 def _variant(x: dict[str, jax.Array]) -> jax.Array:
     """One row of `variants` for every substitution."""
-    residues = len(AMINO_ACIDS)
+    letters = len(AMINO_ACIDS)
+    ask(x, "reference", "variant", "window")
     before, after, window = (
-        jax.nn.one_hot(x[name], residues) for name in ("reference", "variant", "window")
+        codes(x[name], letters, f"{name}s", axes)
+        for name, axes in (("reference", 1), ("variant", 1), ("window", 2))
     )
-    known = (x["reference"] < residues) & (x["variant"] < residues)
+    known = (x["reference"] < letters) & (x["variant"] < letters)
     # Exact in any precision of matrix products: a table look-up, not a product.
     scaled = jnp.asarray(np.vstack([RESIDUES / RESIDUES.std(axis=0), np.zeros((1, 3))]))
     change = scaled[x["variant"].astype(jnp.int32)] - scaled[x["reference"].astype(jnp.int32)]
@@ -121,8 +126,21 @@ def _variant(x: dict[str, jax.Array]) -> jax.Array:
 
 
 def fingerprints(episode: Episode) -> Episode:
-    """Counts of substructures, uint8 (N, bits), to float32 log(1 + count)."""
-    return _decoded(episode, lambda x: jnp.log1p(x.astype(jnp.float32)))
+    """Counts of substructures, uint8 (N, bits), to float32 log(1 + count).
+
+    Raises:
+      ValueError: if the inputs are no whole numbers (N, bits).
+    """
+
+    def decode(x: jax.Array) -> jax.Array:
+        ask(x)
+        whole = jnp.issubdtype(x.dtype, jnp.integer) or x.dtype == bool
+        if x.ndim != 2 or not whole:
+            raise ValueError(f"fingerprints are counts or bits (N, bits); got {x.dtype} of shape "
+                             f"{x.shape}. Remedy: uint8 counts, not decoded ones")  # fmt: skip
+        return jnp.log1p(x.astype(jnp.float32))
+
+    return decoded(episode, decode)
 
 
 def beats(episode: Episode) -> Episode:
@@ -139,20 +157,36 @@ def beats(episode: Episode) -> Episode:
       negative for an early beat. An interval that is not there is taken to equal the other (0 s if
       neither is).
     """
-    return _decoded(episode, lambda x: {"signal": _signal(x["signal"]), "rr": _rhythm(x["rr"])})
+
+    def decode(x: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        ask(x, "signal", "rr")
+        return {"signal": _signal(x["signal"]), "rr": _rhythm(x["rr"])}
+
+    return decoded(episode, decode)
 
 
 def beats_signal(episode: Episode) -> Episode:
     """The signal of `beats` alone: float32 (N, L, 1)."""
-    return _decoded(episode, lambda x: _signal(x["signal"]))
+
+    def decode(x: dict[str, jax.Array]) -> jax.Array:
+        ask(x, "signal")
+        return _signal(x["signal"])
+
+    return decoded(episode, decode)
 
 
 def _signal(x: jax.Array) -> jax.Array:
     """Every row by its own median and range."""
+    ask(x)
+    if x.ndim != 2:
+        raise ValueError(f"signals are (N, L) samples; got shape {x.shape}")
+    steps = jnp.issubdtype(x.dtype, jnp.integer)
     x = x.astype(jnp.float32)
     low, middle, high = jnp.percentile(x, jnp.array([5.0, 50.0, 95.0]), axis=1)
-    # At least one step of the converter: a flat line stays flat.
-    return ((x - middle[:, None]) / jnp.maximum(high - low, 1.0)[:, None])[..., None]
+    # At least one step of the converter: a flat line stays flat. Millivolts have no such step.
+    spread = jnp.where(high > low, high - low, 1.0)
+    spread = jnp.maximum(spread, 1.0) if steps else spread
+    return ((x - middle[:, None]) / spread[:, None])[..., None]
 
 
 def _rhythm(rr: jax.Array) -> jax.Array:
@@ -218,7 +252,7 @@ def within(name: str, function: Prepare) -> Prepare:
     """
 
     def prepare(episode: Episode) -> Episode:
-        alone = function(_decoded(episode, lambda x: x[name]))
+        alone = function(decoded(episode, lambda x: x[name]))
         changed = zip(alone, episode, strict=True)
         return Episode(*(new._replace(x={**old.x, name: new.x}) for new, old in changed))
 

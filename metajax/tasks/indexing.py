@@ -35,45 +35,42 @@ def checked_shots(shots: int | Sequence[int]) -> np.ndarray:
     return values.astype(np.int32)
 
 
-def row_count(x: PyTree, item: np.ndarray | None, *columns: np.ndarray | None) -> int:
+def row_count(x: PyTree, item: np.ndarray | None, **columns: np.ndarray | None) -> int:
     """Checks that inputs (or items) and columns (None: not given) have one length; returns it."""
-    inputs = jax.tree.leaves(x) if item is None else [item]
-    given = [*inputs, *(column for column in columns if column is not None)]
-    lengths = {len(column) for column in given}
-    if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(f"x and its columns must have one and the same length; got {lengths}")
-    items = {len(leaf) for leaf in jax.tree.leaves(x)}
-    if item is not None and (len(items) != 1 or not 0 <= item.min() <= item.max() < min(items)):
-        raise ValueError(f"item must be numbers of the {items} items of x; got up to {item.max()}")
-    return lengths.pop()
+    sizes = {len(leaf) for leaf in jax.tree.leaves(x)}
+    lengths = {name: len(column) for name, column in columns.items() if column is not None}
+    lengths |= {"x": max(sizes)} if item is None else {"item": len(item)}
+    if len(set(lengths.values())) != 1 or len(sizes) != 1 or 0 in lengths.values():
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        more = "" if len(sizes) == 1 else f"; the arrays of x have {sorted(sizes)} rows"
+        raise ValueError(f"x and its columns must have one and the same length; got {told}{more}")
+    if item is not None and item.max() >= min(sizes):
+        raise ValueError(f"item must be numbers of the {min(sizes)} items of x; got up to "
+                         f"{item.max()}")  # fmt: skip
+    return lengths.popitem()[1]
 
 
 def item_column(item: np.ndarray | None, rows: int) -> np.ndarray:
     """The item of every row; row i is item i by default."""
-    return np.arange(rows, dtype=np.int32) if item is None else np.asarray(item, np.int32)
-
-
-def integers(values: np.ndarray, name: str) -> np.ndarray:
-    """Checks an integer column with values from 0."""
-    values = np.asarray(values)
-    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer) or values.min() < 0:
-        raise ValueError(f"{name} must be integers from 0, one a row; got {values.dtype} array")
-    return values
+    return np.arange(rows, dtype=np.int32) if item is None else item.astype(np.int32)
 
 
 def group_codes(groups: np.ndarray | None, rows: int) -> np.ndarray:
-    """The row groups as int32 codes; a row is its own group by default."""
-    if groups is None:
-        return np.arange(rows, dtype=np.int32)
-    return np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int32)
+    """The codes of the row groups; a row is its own group by default."""
+    return np.arange(rows, dtype=np.int32) if groups is None else groups
 
 
 def task_units(counts: np.ndarray, names, clusters) -> tuple[np.ndarray, tuple[str, ...]]:
     """Clusters and names of all task ids, checked and filled up."""
     for name, units in (("names", names), ("clusters", clusters)):
-        if units is not None and len(units) != len(counts):
-            raise ValueError(f"{name} must be {len(counts)}, one a task id; got {len(units)}")
+        if units is not None and (isinstance(units, str) or len(units) != len(counts)):
+            given = repr(units) if isinstance(units, str) else len(units)
+            raise ValueError(f"{name} must be {len(counts)}, one a task id; got {given}")
+    units = np.arange(len(counts)) if clusters is None else np.asarray(clusters)
+    if units.dtype.kind not in "iu" or units.ndim != 1:
+        raise ValueError(f"clusters must be integers, one a task id; got {units.dtype} array. "
+                         "Remedy: np.unique(clusters, return_inverse=True)[1]")  # fmt: skip
     return (
-        np.arange(len(counts)) if clusters is None else np.asarray(clusters, np.int32),
+        units.astype(np.int32),
         tuple(names) if names is not None else tuple(f"task {t}" for t in range(len(counts))),
     )

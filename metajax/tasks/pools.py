@@ -9,21 +9,23 @@ rows of task t and class c. One sampler (`metajax.tasks.sampler`) serves N-way e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from metajax.tasks import checks
 from metajax.tasks.indexing import (
     checked_shots,
     group_codes,
     index_table,
-    integers,
     item_column,
     row_count,
     task_units,
 )
 from metajax.tasks.sampler import DRAWS, Draw, PoolData, sampler
+from metajax.tasks.values import inputs, kind_of, moderate, targets
 from metajax.types import Episode, Kind, PyTree, TaskSource, TaskSpec
 
 
@@ -83,41 +85,53 @@ def task_pool(
         class, or too few rows (it is named).
     """
     values = checked_shots(shots)
-    y = np.asarray(y)
+    if queries is not None:
+        checks.whole(queries, "queries")
+    x, y = inputs(x, prepare), checks.array(y, "y")
+    keep, groups, weights, item = (
+        None if column is None else read(column)
+        for column, read in (
+            (keep, checks.mask), (groups, checks.groups), (weights, checks.weights),
+            (item, partial(checks.integers, name="item")),
+        )
+    )  # fmt: skip
+    task = checks.column(task, "task")
+    count = row_count(x, item, y=y, task=task, groups=groups, keep=keep, weights=weights)
+    task = checks.integers(task, "task", gaps=names is not None)
     y = y.astype(np.int32) if y.dtype == bool else y
-    count = row_count(x, item, y, task, groups, keep, weights)
-    task = integers(task, "task")
-    kind = kind or ("multiclass" if np.issubdtype(y.dtype, np.integer) else "regression")
+    kind = kind or kind_of(y)
     if draw not in DRAWS:
         raise ValueError(f"draw must be one of {', '.join(DRAWS)}; got {draw!r}")
     if kind == "multiclass":
-        labels = integers(y, "y")
+        labels = checks.integers(y, "y", gaps=False)
+        if not labels.any():
+            raise ValueError("y is 0 in every row: there are no classes to tell apart")
         spec = TaskSpec(int(labels.max()) + 1, kind)
-        targets = np.eye(spec.outputs, dtype=np.float32)[labels]
+        given = np.eye(spec.outputs, dtype=np.float32)[labels]
     else:
-        labels = np.zeros(count, np.int32)
-        targets = np.asarray(y, np.float32).reshape(count, -1)
-        spec = TaskSpec(targets.shape[1], kind)
-    defined = np.isfinite(targets)
+        labels = np.zeros(count, np.int64)
+        given = targets(y, kind)
+        spec = TaskSpec(given.shape[1], kind)
+    if kind == "regression":
+        moderate(given, prepare, x)
+    defined = np.isfinite(given)
     kept = defined.any(1) if keep is None else defined.any(1) & keep
     rows, counts = index_table(labels, task, kept)
     units = task_units(counts, names, clusters)
-    ids = np.arange(len(counts)) if tasks is None else np.asarray(tasks, np.int32)
-    if ids.size == 0 or ids.min() < 0 or ids.max() >= len(counts):
-        raise ValueError(f"tasks must be ids from 0 to {len(counts) - 1}; got {ids.tolist()}")
+    ids = checks.ids(tasks, len(counts))
     most = int(values.max())
     for t in ids:
         needed = values if least is None else np.minimum(values, least)
         _check_task(t, names, counts[t], needed, kind, draw, fill)
-        if groups is not None and len(np.unique(np.asarray(groups)[(task == t) & kept])) < 2:
+        if groups is not None and len(np.unique(groups[(task == t) & kept])) < 2:
             raise ValueError(f"task {t} has 1 row group: support and query need two")
     frequency = np.zeros(len(counts), np.float32)
     frequency[ids] = 1.0
     mask = np.where(counts[task] > 0, 1.0, 0.0) if kind == "multiclass" else defined
-    mask = mask if weights is None else mask * np.asarray(weights)[:, None]
+    mask = mask if weights is None else mask * weights[:, None]
     data = PoolData(
         jax.tree.map(jnp.asarray, x),
-        jnp.asarray(np.where(defined, targets, 0)),
+        jnp.asarray(np.where(defined, given, 0)),
         jnp.asarray(mask, jnp.float32),
         *map(jnp.asarray, (item_column(item, count), group_codes(groups, count), rows, counts)),
         weights=jnp.asarray(frequency),

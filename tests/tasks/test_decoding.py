@@ -46,7 +46,7 @@ def test_images_and_strokes():
     binary = np.array([[[0, 1], [1, 1]]], np.uint8)
     np.testing.assert_array_equal(decoded(tasks.strokes, binary), binary[..., None])
     for prepare in (tasks.images, tasks.strokes):
-        with pytest.raises(ValueError, match=r"images are \(N, H, W\).*got shape \(1, 4\)"):
+        with pytest.raises(ValueError, match=r"images are uint8 \(N, H, W\).*shape \(1, 4\)"):
             prepare(episode(grey.reshape(1, 4)))
 
 
@@ -190,3 +190,53 @@ def test_within_keeps_changed_targets():
     out = tasks.within("a", tasks.standardise_targets)(raw)
     np.testing.assert_allclose(out.support.y[:, 0], [-(1.5**0.5), 0, 1.5**0.5], rtol=1e-6)
     np.testing.assert_array_equal(out.support.x["b"], 0)
+
+
+IMAGES = np.zeros((4, 8, 8), np.uint8)
+CODES = np.zeros((4, 6), np.uint8)
+REFUSED = {
+    "floats": (tasks.images, IMAGES / 255, r"got float.*Remedy: \(255 \* images\).round"),
+    "16 bits": (tasks.images, IMAGES.astype(np.uint16), r"uint16.*images // 256"),
+    "integers": (tasks.images, IMAGES.astype(np.int32), "int32.*scale them to 0 to 255"),
+    "booleans": (tasks.images, IMAGES > 0, r"bool.*images.astype\(np.uint8\) \* 255"),
+    "channels first": (tasks.images, np.zeros((4, 3, 8, 8), np.uint8), "np.moveaxis.images, 1, -1"),
+    "grey first": (tasks.images, np.zeros((4, 1, 8, 8), np.uint8), "np.moveaxis.images, 1, -1"),
+    "alpha": (tasks.images, np.zeros((4, 8, 8, 4), np.uint8), r"images\[..., :3\]"),
+    "grey and alpha": (tasks.images, np.zeros((4, 8, 8, 2), np.uint8), r"images\[..., :1\]"),
+    "volumes": (tasks.images, np.zeros((4, 8, 8, 8), np.uint8), "keep one or three channels"),
+    "flat": (tasks.images, np.zeros((4, 64), np.uint8), "one image a row, not flattened"),
+    "empty": (tasks.images, np.zeros((4, 0, 0), np.uint8), "they are empty"),
+    "dict": (tasks.images, {"image": IMAGES}, "must be one array; got a dict.*within"),
+    "float strokes": (tasks.strokes, IMAGES * 1.0, "images are uint8"),
+    "one-hot bases": (tasks.nucleotides, np.zeros((4, 6, 4), np.uint8), "integer codes.*argmax"),
+    "float bases": (tasks.nucleotides, CODES * 1.0, "nucleotides are integer codes"),
+    "float residues": (tasks.residues, CODES * 1.0, "residues are integer codes"),
+    "floats as counts": (tasks.fingerprints, CODES * 0.5, "fingerprints are counts or bits"),
+    "no rhythm": (tasks.beats, {"signal": CODES}, "dict with signal and rr; got a dict of sig"),
+    "bare signal": (tasks.beats_signal, CODES, "must be a dict with signal"),
+    "leads": (tasks.beats_signal, {"signal": np.zeros((4, 8, 2))}, "signals are .N, L."),
+    "no window": (tasks.variants, {"reference": CODES[:, 0]}, "a dict with reference and variant"),
+    "table of images": (tasks.standardise_by_support, IMAGES, r"a table .N, D.; got \(4, 8, 8\)"),
+    "table in a dict": (tasks.standardise_by_support, {"a": CODES}, "a table .N, D.; got dict"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_inputs_of_another_kind_are_refused_with_the_remedy(name):
+    prepare, x, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(prepare, episode(x))
+
+
+def test_residues():
+    out = decoded(tasks.residues, np.array([[0, 19, 20]], np.uint8))
+    np.testing.assert_array_equal(out, np.eye(21)[[[0, 19, 20]]][..., :20])
+
+
+def test_a_signal_in_millivolts_is_that_in_steps_of_the_converter():
+    steps = np.random.default_rng(0).integers(900, 1200, (2, 256))
+    steps[1] = 1024
+    want = decoded(tasks.beats_signal, {"signal": steps.astype(np.int16)})
+    for factor in (1e-3, 1e-30):
+        found = decoded(tasks.beats_signal, {"signal": np.float32(steps * factor)})
+        np.testing.assert_allclose(found, want, atol=1e-4)
