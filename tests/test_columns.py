@@ -140,21 +140,11 @@ def test_the_auroc_of_a_pool_is_that_of_any_unit():
 
 
 @pytest.mark.parametrize("raw", [X * 1e-50, X * 1e60, X + OFFSET, X * 1e-3 + 1e8])
-def test_what_float32_would_lose_is_seen_and_kept_by_moving_it(raw):
+def test_what_float32_would_lose_is_seen(raw):
     # A constant that float32 rounds has lost nothing; one that it cannot hold has.
     np.testing.assert_array_equal(columns.lost(raw), [True] * 4 + [raw[0, 4] > 1e38])
-    want = columns.scores(columns.moments(raw, ~np.isnan(raw), np), raw, np)[:, 0]
-    values = columns.narrowed(raw[:, 0]).values
-    assert values.dtype == np.float32
-    wide = values.astype(np.float64)[:, None]
-    found = columns.scores(columns.moments(wide, ~np.isnan(wide), np), wide, np)[:, 0]
-    np.testing.assert_allclose(found, want, atol=1e-4)
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1e-7, 1.0, 1e7, 1e30])
-def test_ordinary_columns_are_left_as_they_are(factor):
-    raw = X * factor
-    assert not columns.lost(raw).any()
-    narrow = columns.narrowed(raw[:, 0])
-    assert (narrow.offset, narrow.unit) == (0.0, 1.0)
-    np.testing.assert_array_equal(narrow.values, raw[:, 0].astype(np.float32))
+def test_ordinary_columns_are_not_lost(factor):
+    assert not columns.lost(X * factor).any()
