@@ -227,6 +227,17 @@ def test_task_p_values_by_hand_and_rows_of_their_own_are_split_conformal():
     assert np.allclose(task_p_values(known, alone, asked, **given), p_values(known, asked, **given))
 
 
+def test_weights_within_a_task_repeat_its_rows():
+    rng = np.random.default_rng(17)
+    tasks, known = np.repeat(np.arange(12), 5), rng.random(60)
+    times, asked = rng.integers(1, 4, 60), rng.random((4, 2))
+    weighed = task_p_values(known, tasks, asked, weights=times * (1.0 + tasks))
+    again = task_p_values(np.repeat(known, times), np.repeat(tasks, times), asked)
+    assert np.allclose(weighed, again, atol=1e-8)
+    limit = task_threshold(known, tasks, 0.2, times)
+    assert limit == task_threshold(np.repeat(known, times), np.repeat(tasks, times), 0.2)
+
+
 def hierarchical(rng, tasks, rows=40):
     """Scores (T, rows) of tasks that differ: a task has its own level and spread."""
     level, spread = rng.normal(size=(tasks, 1)), rng.gamma(2.0, size=(tasks, 1))

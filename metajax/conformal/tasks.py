@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metajax.conformal.rows import categorised, least_rows, sets
-from metajax.conformal.scores import finite
+from metajax.conformal.scores import finite, positive
 
 
 def task_p_values(
@@ -13,6 +13,7 @@ def task_p_values(
     tasks: np.ndarray,
     scores: np.ndarray,
     *,
+    weights: np.ndarray | None = None,
     category: np.ndarray | None = None,
     categories: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -26,6 +27,8 @@ def task_p_values(
       calibration: (n,) scores of the true labels of query rows of T other tasks.
       tasks: (n,) the task of each; what is not independent (tables of one disease) is one task.
       scores: candidates' scores, any shape.
+      weights: (n,) of the rows within their task, above 0; None: alike. They say how a row of the
+        new task is drawn: against censoring, say, or each episode of a task alike.
       category: as for `p_values`; then tasks are those that have rows of the category.
       categories: likewise.
 
@@ -47,25 +50,31 @@ def task_p_values(
         raise ValueError(
             f"calibration and tasks are (n,); got {calibration.shape} and {tasks.shape}"
         )
+    weights = np.ones(tasks.shape) if weights is None else positive(weights)
+    if weights.shape != tasks.shape:
+        raise ValueError(f"weights must be {tasks.shape}; got {weights.shape}")
     category, where = categorised(calibration, scores, category, categories)
     found = np.ones(scores.shape)
     for name in np.unique(where):
         given, mine = category == name, where == name
         order = np.argsort(calibration[given], kind="stable")
-        _, place, count = np.unique(tasks[given], return_inverse=True, return_counts=True)
+        _, place = np.unique(tasks[given], return_inverse=True)
+        total = np.bincount(place, weights[given])
         # From above: the mass of the scores at least as strange. Rounded, because sums of thirds
         # must be what they stand for.
-        mass = np.cumsum((1.0 / count)[place][order][::-1])[::-1].round(9)
+        share = (weights[given] / total[place])[order]
+        mass = np.cumsum(share[::-1])[::-1].round(9)
         first = np.searchsorted(calibration[given][order], scores[mine], side="left")
-        found[mine] = (1.0 + np.append(mass, 0.0)[first]) / (len(count) + 1)
+        found[mine] = (1.0 + np.append(mass, 0.0)[first]) / (len(total) + 1)
     return found
 
 
-def task_threshold(calibration: np.ndarray, tasks: np.ndarray, alpha: float) -> float:
+def task_threshold(
+    calibration: np.ndarray, tasks: np.ndarray, alpha: float, weights: np.ndarray | None = None
+) -> float:
     """The largest score that `task_p_values` accepts; plus infinity with too few tasks."""
-    least_rows(alpha)
     known = np.unique(finite(calibration, "calibration scores"))
-    p = task_p_values(calibration, tasks, known)
+    p = task_p_values(calibration, tasks, known, weights=weights)
     if len(np.unique(tasks)) < least_rows(alpha):
         return float(np.inf)
     return float(known[sets(p, alpha)].max(initial=-np.inf))
