@@ -261,6 +261,24 @@ def test_coverage_over_new_tasks():
     assert np.mean(worst) > 0.02  # below 80 %: there is no promise for each task
 
 
+def test_what_certainty_costs_where_tasks_are_alike():
+    """14 tasks that do not differ: 1 - (0.1 * 15 - 1) / 14 is covered, or 0.5 in place of 1."""
+    rng = np.random.default_rng(18)
+    tasks, sure, likely = np.repeat(np.arange(14), 300), [], []
+    for _ in range(150):
+        known = rng.random(len(tasks))
+        sure.append(task_threshold(known, tasks, 0.1))
+        likely.append(task_threshold(known, tasks, 0.1, certain=False))
+    assert np.isclose(np.mean(sure), 1 - 0.5 / 14, atol=2e-3)
+    assert np.isclose(np.mean(likely), 1 - 1.0 / 14, atol=2e-3)
+    known, asked = rng.random(len(tasks)), rng.random((9, 2))
+    p = task_p_values(known, tasks, asked, certain=False)
+    limit = task_threshold(known, tasks, 0.1, certain=False)
+    assert (sets(p, 0.1) == (asked <= limit)).all()
+    assert task_threshold(np.ones(3), np.arange(3), 0.1, certain=False) == np.inf
+    assert task_threshold(np.ones(4), np.arange(4), 0.1, certain=False) == 1
+
+
 def test_few_tasks_however_many_rows_tell_nothing():
     known, tasks = np.random.default_rng(14).random(4000), np.arange(4000) % 8
     assert task_threshold(known, tasks, 0.1) == np.inf

@@ -1,0 +1,199 @@
+"""How far can a probability after k patients be believed, and what makes it honest?
+
+    python experiments/uncertainty.py                     needs clinical data, 15 minutes, two cores
+    python experiments/uncertainty.py --preset=smoke      without a download, a minute, own folder
+    python experiments/uncertainty.py --mode=tabulate     the page again, from the committed numbers
+
+Tables of real diseases as in `real_tables.py`: k labelled patients, drawn in proportion, judge up
+to 240 others. Probabilities of five methods and of one ensemble are kept in predictions.npz, which
+git ignores; what `uncertainty_tables.py` makes of them goes to tasks.csv, within.csv, sites.csv and
+table.md in results/<suite>.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import jax
+import numpy as np
+import pandas as pd
+import prior_fitted
+import real_tables
+import uncertainty_page
+import uncertainty_tables
+from rich.console import Console
+from rich.markdown import Markdown
+
+from metajax import commands, sweeps
+from metajax.baselines import TARGET_ONLY
+from metajax.baselines.threads import one_thread
+from metajax.training import init_state
+
+SUITE = "uncertainty"
+DISEASES = (
+    *("disease_tables", "heart_uci", "support2", "survival", "diabetes130_specialty"),
+    "myocardial_infarction",
+)
+SITES = ("impact_tbi15", "gusto_regions")  # many hospitals of one disease
+BASELINES = ("lr_c0.01", "lr_cv", "random_forest", "class_mean")
+METHODS = ("pfn", "pfn_lr", *BASELINES)
+QUERIES = 240  # 16 places of the network's 256 are left to rows held out of the support
+CROSS, FOLDS = ("pfn", "lr_c0.01"), 4  # fitted again without a fold
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """How far can a probability after k patients be believed, and what makes it honest?"""
+
+    preset: Literal["smoke", "full"] = "full"
+    """smoke: bundled tables and an untrained network; full: clinical data."""
+    mode: Literal["measure", "analyse", "tabulate"] = "measure"
+    """measure all; or analyse predictions.npz again; or only write the page again."""
+    families: tuple[str, ...] = (*DISEASES, *SITES)
+    """Families of tables."""
+    tables: int = 16
+    """The most tables of a family, above 0."""
+    shots: tuple[int, ...] = (8, 16, 32, 64)
+    """Labelled rows, 4 or more."""
+    repeats: int = 2
+    """Draws of every table and support size, above 0."""
+    network: str = "results/prior_fitted/network.npz"
+    """The prior-fitted network, as `prior_fitted.py` makes it."""
+    data_dir: str | None = None
+    """Folder of the real data (default: METAJAX_DATA); absent files are downloaded."""
+    results: str = "results"
+    """Where predictions and tables go."""
+
+
+SMOKE = Flags(
+    preset="smoke", families=("sklearn_tables",), tables=2, shots=(16,), repeats=1, network=""
+)
+PRESETS = {"full": Flags(), "smoke": SMOKE}
+
+
+def network(path: str) -> real_tables.Predict:
+    """The trained network of a file; without one the untrained, a linear vote."""
+    flags = prior_fitted.PRESETS["full"]
+    _, held_out = prior_fitted.sources(flags)
+    learner = prior_fitted.network(flags, held_out.spec)
+    start = init_state(learner, held_out, prior_fitted.optimizer(flags), jax.random.key(0)).params
+    params = prior_fitted.load_network(Path(path), start) if path else start
+    return real_tables.in_context(learner, params)
+
+
+def judged(predict, method: str, table, support, query, seed: int) -> np.ndarray:
+    """Probabilities (Q,) of class 1 by a method."""
+    if method == "pfn":
+        return predict(table, support, query)
+    given, asked = real_tables.inputs(table, support, query)
+    with one_thread():
+        output = TARGET_ONLY[method](given, table.y[support], asked, seed=seed, classes=2)
+    return np.exp(output[:, 1])
+
+
+def within(predict, table, support, query, seed: int) -> Iterator[dict]:
+    """Conformal sets from the support alone: split in two halves, and crosswise in four folds."""
+    y = table.y[support]
+    rank = np.zeros(len(y), int)
+    for label in (0, 1):  # folds as even in their classes as can be
+        rank[y == label] = np.arange((y == label).sum())
+    for method, (name, fold) in itertools.product(
+        CROSS, (("split", rank % 2), ("cross", rank % FOLDS))
+    ):
+        parts = fold.max() + 1 if name == "cross" else 1
+        told, held = [], np.zeros(len(y))
+        for k in range(parts):
+            train, out = support[fold != k], support[fold == k]
+            if len(np.unique(table.y[train])) < 2:
+                break
+            rows = np.concatenate([out, query])
+            p = np.concatenate([
+                judged(predict, method, table, train, part, seed)
+                for part in np.array_split(rows, -(-len(rows) // 256))
+            ])  # fmt: skip
+            held[fold == k], rest = p[: len(out)], p[len(out) :]
+            told.append(rest)
+        else:
+            kept = slice(None) if name == "cross" else fold == 0
+            quality = uncertainty_tables.cross_quality(
+                held[kept], y[kept], fold[kept], np.stack(told), table.y[query],
+                table.weight[query],
+            )  # fmt: skip
+            yield {"method": method, "way": name} | quality
+
+
+def measure(flags: Flags, folder: Path, console: Console) -> None:
+    """Keeps every method's probabilities for every episode, and the sets from supports alone."""
+    predict = network(flags.network)
+    episodes, probabilities, rows, inside = [], [], [], []
+    for table in real_tables.tables(flags.families, flags.tables, flags.data_dir):
+        family = table.name.partition(":")[0]
+        unit = table.name if family in SITES else table.disease
+        for k, repeat in itertools.product(flags.shots, range(flags.repeats)):
+            sides = real_tables.split(table, k, "natural", repeat)
+            if sides is None:
+                continue
+            support, query = sides[0], sides[1][:QUERIES]
+            p = {m: judged(predict, m, table, support, query, repeat) for m in ("pfn", *BASELINES)}
+            p["pfn_lr"] = (p["pfn"] + p["lr_c0.01"]) / 2
+            episodes.append({"family": family, "table": table.name, "unit": unit, "shots": k,
+                             "repeat": repeat})  # fmt: skip
+            probabilities.append(padded(np.stack([p[m] for m in METHODS])))
+            rows.append(padded(np.stack([table.y[query], table.weight[query]])))
+            if repeat == 0:
+                inside += [episodes[-1] | one for one in within(predict, table, *sides, repeat)]
+        console.print(f"{table.name}: {len(episodes)} episodes so far")
+    if not episodes:
+        raise ValueError("no table is large enough for these shots")
+    frame = pd.DataFrame(episodes)
+    arrays = {name: frame[name].to_numpy(str if frame[name].dtype.kind not in "iu" else None)
+              for name in frame}  # fmt: skip
+    arrays |= {"p": np.stack(probabilities), "rows": np.stack(rows)}
+    np.savez_compressed(folder / "predictions.npz", **arrays)
+    pd.DataFrame(inside).to_csv(folder / "within.csv", **real_tables.CSV)
+
+
+def padded(values: np.ndarray) -> np.ndarray:
+    """(A, Q) float32 filled up with NaN to `QUERIES` columns."""
+    wide = np.full((len(values), QUERIES), np.nan, np.float32)
+    wide[:, : values.shape[1]] = values
+    return wide
+
+
+def run(flags: Flags, folder: Path, console: Console) -> None:
+    """Does what the mode says, and all that follows from it."""
+    if flags.mode == "measure":
+        measure(flags, folder, console)
+    if flags.mode != "tabulate":
+        with np.load(folder / "predictions.npz", allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in kept.files}
+        found = uncertainty_tables.analyse(arrays, METHODS, SITES)
+        found.to_csv(folder / "tasks.csv", **real_tables.CSV)
+        hospitals = [f for f in ("heart_uci", *SITES) if f in flags.families]
+        moved = uncertainty_tables.hospitals(hospitals, flags.data_dir)
+        moved.to_csv(folder / "sites.csv", **real_tables.CSV)
+    console.print(Markdown(uncertainty_page.tabulate(folder)))
+
+
+def main() -> int:
+    """Measures, analyses, tabulates."""
+    flags = commands.parse(Flags, PRESETS, default="full")
+    if min(flags.tables, flags.repeats) < 1 or min(flags.shots, default=0) < 4:
+        return commands.fail("--tables and --repeats must be 1 or more, --shots 4 or more")
+    sweeps.keep_compiled()
+    folder = commands.folder_of(flags, SUITE)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        run(flags, folder, Console())
+    except (ValueError, OSError) as error:
+        return commands.fail(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
