@@ -2,7 +2,7 @@
 
 Orbax writes atomically, but restores a damaged array without a word; so a sha256 of all leaves and
 of the JSON is stored beside them and checked. A damaged checkpoint is passed over for the one
-before it.
+before it, and so is one of another form than expected. Neither is deleted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,9 +45,40 @@ def _digest(tree: PyTree, meta: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _forms(tree: PyTree) -> list[tuple]:
-    """Shape and type of every leaf: orbax restores another shape than asked for without a word."""
-    return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
+def _forms(tree: PyTree) -> list[tuple[str, tuple[int, ...], str]]:
+    """Name, shape and type of every leaf, by name.
+
+    Orbax restores another shape than asked for without a word.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    name = partial(jax.tree_util.keystr, simple=True, separator="/")
+    return sorted((name(path), tuple(leaf.shape), str(leaf.dtype)) for path, leaf in leaves)
+
+
+def _other(manager: ocp.CheckpointManager, step: int, like: PyTree) -> str:
+    """How the form of a checkpoint differs from what is expected; empty: not, or it is unknown."""
+    try:
+        kept = _forms(manager.item_metadata(step)["state"].tree)
+    except Exception:  # noqa: BLE001  (orbax raises bare exceptions on damaged files)
+        return ""
+    differ = sorted({*kept} ^ {*_forms(like)})
+    if not differ:
+        return ""
+    name = differ[0][0]
+    was, now = (
+        next((f"{dtype}{list(shape)}" for n, shape, dtype in forms if n == name), "none")
+        for forms in (kept, _forms(like))
+    )
+    return f"{name} is {was} there and {now} here" + " and more" * (len(differ) > 2)
+
+
+def _aside(manager: ocp.CheckpointManager, step: int, name: str) -> Path:
+    """Gives a checkpoint a name under which orbax does not find it; nothing is deleted."""
+    path, number = Path(manager.directory) / str(step), 0
+    while (target := path.with_name(f"{name}-{step}" + f"-{number}" * bool(number))).exists():
+        number += 1
+    path.rename(target)
+    return target
 
 
 def open_manager(folder: Path, keep: int = 2) -> ocp.CheckpointManager:
@@ -60,9 +92,12 @@ def open_manager(folder: Path, keep: int = 2) -> ocp.CheckpointManager:
 def save(manager: ocp.CheckpointManager, step: int, tree: PyTree, meta: dict[str, Any]) -> None:
     """Saves arrays and JSON under a step number; returns when they are on the disk.
 
+    What `restore` passed over for its form, under this step or a later one, is moved aside first
+    (``other-<step>``): else orbax would keep it and delete the new one.
+
     Args:
       manager: from `open_manager`.
-      step: above every step saved before.
+      step: above every step saved or restored before.
       tree: a pytree of arrays (PRNG keys as `jax.random.key_data`).
       meta: JSON-serialisable, with strings as keys.
 
@@ -74,6 +109,10 @@ def save(manager: ocp.CheckpointManager, step: int, tree: PyTree, meta: dict[str
     items = ocp.args.Composite(
         state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave(record)
     )
+    if later := [old for old in manager.all_steps() if old >= step]:
+        for old in later:
+            _aside(manager, old, "other")
+        manager.reload()
     with _full_disk_is_an_os_error(manager.directory):
         manager.save(step, args=items, force=True)
         manager.wait_until_finished()
@@ -103,7 +142,9 @@ def restore(manager: ocp.CheckpointManager, like: PyTree) -> Checkpoint | None:
       like: a pytree of arrays with the structure, shapes and types to expect.
 
     Returns:
-      None if there is no checkpoint, or none is whole (then a warning is logged for each).
+      None if there is no checkpoint, or none is whole and of this form. A warning is logged for
+      each that is passed over: a damaged one is kept beside the others as ``damaged-<step>``, one
+      of another form stays where it is.
     """
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     for step in sorted(manager.all_steps(), reverse=True):
@@ -116,8 +157,20 @@ def restore(manager: ocp.CheckpointManager, like: PyTree) -> Checkpoint | None:
             if meta.pop("sha256", None) == _digest(tree, meta) and _forms(tree) == _forms(like):
                 return Checkpoint(step, tree, meta)
             reason = "its sha256 or its form differs"
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001  (orbax raises bare exceptions on damaged files)
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        logger.warning("checkpoint %s of %s is damaged (%s)", step, manager.directory, reason)
-        manager.delete(step)
+        if other := _other(manager, step, like):
+            logger.warning(
+                "checkpoint %s of %s is of another form (%s): it is kept, and not used",
+                step, manager.directory, other,
+            )  # fmt: skip
+            continue
+        kept = _aside(manager, step, "damaged")
+        manager.reload()
+        logger.warning(
+            "checkpoint %s of %s is damaged (%s): it is kept as %s, and not used",
+            step, manager.directory, reason, kept.name,
+        )  # fmt: skip
     return None

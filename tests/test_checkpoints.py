@@ -202,7 +202,32 @@ def test_none_whole_is_none(folder, caplog):
         {},
     ],
 )
-def test_another_form_than_expected_is_passed_over(folder, like):
+def test_another_form_than_expected_is_passed_over(folder, like, caplog):
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     manager = open_manager(folder)
     assert restore(manager, like) is None
     manager.close()
+    assert caplog.text.count("is of another form") == 2 and "damaged" not in caplog.text
+    # It is whole: whoever expects it as it is has it back.
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    check(found(folder), 7)
+
+
+def test_training_anew_keeps_what_was_of_another_form(folder):
+    other = {"w": np.ones((3, 3), np.float32)}
+    for step in (1, 2, 3):
+        manager = open_manager(folder)
+        checkpoint = restore(manager, other)
+        assert (checkpoint.step if checkpoint else 0) == step - 1
+        save(manager, step, other, {})
+        manager.close()
+    assert sorted(p.name for p in folder.iterdir()) == ["2", "3", "other-4", "other-7"]
+    (folder / "other-7").rename(folder / "7")
+    check(found(folder), 7)
+
+
+def test_a_damaged_one_is_kept_beside(folder, caplog):
+    content = flip(path := files(folder, 7)[0]) or path.read_bytes()
+    check(found(folder), 4)
+    kept = folder / "damaged-7" / path.relative_to(folder / "7")
+    assert kept.read_bytes() == content and "kept as damaged-7" in caplog.text
