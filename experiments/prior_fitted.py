@@ -23,6 +23,7 @@ from metajax import surroundings
 surroundings.check()
 
 import dataclasses
+import io
 import itertools
 import sys
 import time
@@ -38,7 +39,7 @@ import real_tables
 from rich.console import Console
 from rich.markdown import Markdown
 
-from metajax import checkpoints, commands, sweeps
+from metajax import checkpoints, commands, disk, sweeps
 from metajax.datasets import reading
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
@@ -158,9 +159,8 @@ def named(params: PyTree) -> dict[str, np.ndarray]:
 
 def save_network(path: Path, params: PyTree) -> None:
     """Writes a network's arrays to an npz file, whole or not at all."""
-    part = path.with_name(f".tmp-{path.name}")
-    np.savez_compressed(part, **named(params))
-    part.replace(path)
+    np.savez_compressed(stream := io.BytesIO(), **named(params))
+    disk.write(path, stream.getvalue())
 
 
 def load_network(path: Path, like: PyTree) -> PyTree:
@@ -220,9 +220,8 @@ def run(flags: Flags, folder: Path, console: Console) -> None:
         meta = {"config": config, "curve": curve}
         checkpoints.save(manager, row["step"], as_arrays(state), meta)
         save_network(folder / "network.npz", state.params)
-        pd.DataFrame(curve).to_csv(
-            folder / "curve.csv", index=False, float_format="%.6g", lineterminator="\n"
-        )
+        text = pd.DataFrame(curve).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        disk.write(folder / "curve.csv", text)
 
     if not curve:
         score([])

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
-from metajax import columns, datasets
+from metajax import columns, datasets, disk
 from metajax.baselines import TARGET_ONLY
 from metajax.baselines.threads import one_thread
 from metajax.statistics import (
@@ -345,7 +345,7 @@ def compare(predict: Predict, found: Iterator[Table], folder: Path, shots, repea
     records = []
     for table in found:
         records += (new := measure(predict, table, shots, repeats))
-        pd.DataFrame(records).to_csv(folder / "tables.csv", **CSV)
+        disk.write(folder / "tables.csv", pd.DataFrame(records).to_csv(**CSV))
         scores = {r["method"]: r["auroc"] for r in new if r["shots"] == shots[-1]}
         told(f"{table.name}: " + ", ".join(f"{m} {v:.3f}" for m, v in scores.items()))
     return tabulate(folder)
@@ -355,7 +355,6 @@ def tabulate(folder: Path) -> str:
     """Writes summary.csv and table.md from the tables.csv of a folder; returns the page."""
     records = pd.read_csv(folder / "tables.csv")
     found = summary(records)
-    found.to_csv(folder / "summary.csv", **CSV)
     page = markdown(found, records.repeats.max())
-    (folder / "table.md").write_text(page)
+    disk.write_all({folder / "summary.csv": found.to_csv(**CSV), folder / "table.md": page})
     return page

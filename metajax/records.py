@@ -7,10 +7,7 @@ numbers.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import errno
-import fcntl
 import hashlib
 import json
 import math
@@ -20,7 +17,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,7 +29,10 @@ import metajax
 from metajax import precision
 from metajax.config import RunConfig
 from metajax.datasets import Card
+from metajax.disk import Claimed, claim, naming, write, write_json
 
+__all__ = ["NUMBERS_VERSION", "PACKAGES", "Claimed", "claim", "environment", "is_complete",
+           "run_id", "usage", "write_json", "write_record"]  # fmt: skip
 # Raised when a change of code changes what a number means: old runs are then other runs.
 NUMBERS_VERSION = 1
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
@@ -173,44 +173,6 @@ def is_complete(folder: Path) -> bool:
     return (folder / "result.json").is_file()
 
 
-class Claimed(Exception):
-    """Another process is making one of these runs."""
-
-
-@contextlib.contextmanager
-def claim(home: Path, names: Iterable[str], *, wait: bool = True) -> Iterator[None]:
-    """Keeps runs from all other processes until the end, or until this process dies.
-
-    A byte of ``.claims`` beside `home` stands for each run; those of a dead process are freed.
-
-    Args:
-      home: the folder of the records.
-      names: ids of the runs.
-      wait: until they are free; otherwise raise.
-
-    Raises:
-      Claimed: if one of them is taken, unless told to wait.
-    """
-    places = sorted(int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) for name in names)
-    with (home.parent / ".claims").open("ab") as file:
-        for place in places:  # in order: two that wait for each other's would wait for ever
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
-            except OSError as error:
-                if error.errno in (errno.EACCES, errno.EAGAIN):
-                    raise Claimed(f"another process is making a run of {home}") from error
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-                    raise  # a file system without locks has no claims
-        yield
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON with sorted keys through a temporary name."""
-    temporary = path.with_name(f".tmp-{path.name}")
-    temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
-    temporary.replace(path)
-
-
 def write_record(
     partial: Path,
     folder: Path,
@@ -241,10 +203,11 @@ def write_record(
     write_json(partial / "config.json", identity)
     write_json(partial / "environment.json", environment)
     lines = "".join(json.dumps(line, sort_keys=True) + "\n" for line in history)
-    (partial / "metrics.jsonl").write_text(lines)
+    write(partial / "metrics.jsonl", lines)
     for file, content in (("scores.npz", arrays), ("predictions.npz", predictions)):
         if content:
-            np.savez_compressed(partial / file, **content)
+            with naming(partial / file):
+                np.savez_compressed(partial / file, **content)
     write_json(partial / "result.json", result)
     for path in partial.iterdir():  # a power cut must not leave a name without its bytes
         if path.is_file():

@@ -49,7 +49,7 @@ from workloads import (
     meta_gradient,
 )
 
-from metajax import commands, layout, records, suites, training
+from metajax import commands, disk, layout, records, suites, training
 from metajax.learners import LEARNERS
 from metajax.nn import MLP
 from metajax.suites import Entry
@@ -400,7 +400,9 @@ def main() -> int:
     rows = []
     for row in MEASURES[flags.what](flags):  # written line by line: what was measured stays
         rows.append(row | place)
-        pd.DataFrame(rows).to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
+        table = pd.DataFrame(rows)
+        text = table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+        disk.write(path, text)
     print(f"wrote {path}")
     return 0
 

@@ -34,7 +34,7 @@ import jax
 import pandas as pd
 import yaml
 
-from metajax import records
+from metajax import disk, records
 
 ROOT = Path(__file__).parent.parent
 RUNS, ROUNDS = 200, 2
@@ -119,7 +119,7 @@ def main() -> int:
         commit=(told["commit"] or "")[:12], modified=told["modified"],
     )  # fmt: skip
     path = ROOT / "results" / "speed" / "sweeps-cpu.csv"
-    table.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
+    disk.write(path, table.to_csv(index=False, float_format="%.4g", lineterminator="\n"))
     print(f"wrote {path}")
     return 0
 

@@ -15,6 +15,7 @@ from metajax import surroundings
 surroundings.check()
 
 import argparse
+import io
 import json
 import multiprocessing
 import sys
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metajax import datasets, records, tables
+from metajax import datasets, disk, records, tables
 from metajax.datasets import pages
 from metajax.family_headroom import LEFT_OUT, PLANS, measure, settings
 
@@ -66,17 +67,21 @@ def write(frame: pd.DataFrame, known: dict, folder: Path) -> None:
     names = {name: i for i, name in enumerate(PLAN_OF)}
     frame = frame.sort_values("family", key=lambda c: c.map(names), kind="stable")
     folder.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(folder / "headroom.csv", index=False, float_format="%.6g")
-    records.write_json(folder / "headroom.json", known)
-    (folder / "headroom.md").write_text(text(pd.read_csv(folder / "headroom.csv")))
+    table = frame.to_csv(index=False, float_format="%.6g")
+    disk.write_all({
+        folder / "headroom.csv": table,
+        folder / "headroom.json": json.dumps(known, indent=1, sort_keys=True) + "\n",
+        folder / "headroom.md": text(pd.read_csv(io.StringIO(table))),
+    })
 
 
 def render(folder: Path, docs: Path) -> None:
     """Writes what follows from headroom.csv."""
     frame = pd.read_csv(folder / "headroom.csv")
-    (folder / "headroom.md").write_text(text(frame))
+    files = {folder / "headroom.md": text(frame)}
     if docs.is_file():
-        docs.write_text(filled(docs.read_text(), frame))
+        files[docs] = filled(docs.read_text(), frame)
+    disk.write_all(files)
 
 
 def run(

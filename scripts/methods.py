@@ -7,7 +7,7 @@ surroundings.check()
 import sys
 from pathlib import Path
 
-from metajax import baselines
+from metajax import baselines, disk
 from metajax.hyper import HYPER, defaults
 from metajax.learners import METHODS
 
@@ -80,7 +80,7 @@ def main() -> int:
     """Writes the page, or checks it."""
     if sys.argv[1:] == ["--check"]:
         return int(not PAGE.exists() or PAGE.read_text() != render())
-    PAGE.write_text(render())
+    disk.write(PAGE, render())
     return 0
 
 

@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from metajax import datasets
+from metajax import datasets, disk
 from metajax.tasks import disease_prior
 
 LEAST, MOST = 60, 400  # rows of a table
@@ -169,10 +169,10 @@ def main() -> int:
         return 2
     frame = summary(found)
     flags.out.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(
-        flags.out / "statistics.csv", index=False, float_format="%.4g", lineterminator="\n"
-    )
-    (flags.out / "statistics.md").write_text(markdown(frame))
+    text = frame.to_csv(index=False, float_format="%.4g", lineterminator="\n")
+    disk.write_all({
+        flags.out / "statistics.csv": text, flags.out / "statistics.md": markdown(frame)
+    })
     print(markdown(frame))
     return 0
 

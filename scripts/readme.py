@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from metajax import disk
+
 ROOT = Path(__file__).parent.parent
 SUITE = ROOT / "results" / "disease_prediction"
 # Fixed before the results were in: the main meta-learners, and the opponents of every table.
@@ -195,8 +197,7 @@ def render() -> dict[Path, str]:
 @surroundings.guarded
 def main() -> int:
     """Rewrites the pages."""
-    for path, text in render().items():
-        path.write_text(text)
+    disk.write_all(render())
     return 0
 
 

@@ -23,7 +23,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from metajax import datasets
+from metajax import datasets, disk
 from metajax.datasets.drug import fsmol
 from metajax.datasets.family import TEST
 
@@ -177,9 +177,11 @@ def main():
     seconds = round(time.perf_counter() - start)
     table = summary(tasks).assign(command=command, commit=commit, seconds=seconds)
     flags.out.mkdir(parents=True, exist_ok=True)
-    tasks.round(6).to_csv(flags.out / "fsmol_tasks.csv", index=False)
-    table.round(6).to_csv(flags.out / "fsmol.csv", index=False)
-    (flags.out / "fsmol.md").write_text(page(table))
+    disk.write_all({
+        flags.out / "fsmol_tasks.csv": tasks.round(6).to_csv(index=False),
+        flags.out / "fsmol.csv": table.round(6).to_csv(index=False),
+        flags.out / "fsmol.md": page(table),
+    })
     print(page(table))
     return 0
 

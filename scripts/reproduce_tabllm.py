@@ -27,7 +27,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from metajax import datasets
+from metajax import datasets, disk
 
 ROOT = Path(__file__).parent.parent
 SEEDS = (42, 1024, 0, 1, 32)
@@ -135,8 +135,10 @@ def main() -> int:
             print(*(f"{name}={value}" for name, value in list(rows[-1].items())[:7]), flush=True)
     table = pd.DataFrame(rows)
     args.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(args.out / "tabllm.csv", index=False, lineterminator="\n")
-    (args.out / "tabllm.md").write_text(markdown(table))
+    disk.write_all({
+        args.out / "tabllm.csv": table.to_csv(index=False, lineterminator="\n"),
+        args.out / "tabllm.md": markdown(table),
+    })
     return 0
 
 

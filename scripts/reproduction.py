@@ -4,10 +4,11 @@ Imported by its neighbours; run as a script it does nothing.
 """
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from metajax import records
+from metajax import disk, records
 from metajax.datasets import Card
 
 
@@ -29,6 +30,8 @@ def write(
 ) -> None:
     """Writes <name>.csv and <name>.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f"{name}.csv", "w", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
-    (folder / f"{name}.md").write_text(page.rstrip("\n") + "\n")
+    csv.writer(stream := io.StringIO(), lineterminator="\n").writerows([header, *rows])
+    disk.write_all({
+        folder / f"{name}.csv": stream.getvalue(),
+        folder / f"{name}.md": page.rstrip("\n") + "\n",
+    })

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from metajax import disk
 from metajax.tables import figures
 
 ROOT = Path(__file__).parent.parent
@@ -194,8 +195,8 @@ def main() -> int:
     """Writes the chart and the page."""
     label = "speed against PyTorch by workload and device; the table below has the same numbers"
     drawn = figures.standalone(chart(measured(SPEED)), label)
-    (PAGE.parent / "speed.svg").write_text(drawn)
-    PAGE.write_text(filled(PAGE.read_text(), SPEED))
+    page = filled(PAGE.read_text(), SPEED)
+    disk.write_all({PAGE.parent / "speed.svg": drawn, PAGE: page})
     return 0
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from metajax import disk
 from metajax.datasets.cards import Card
 from metajax.datasets.files import cache_root, digest
 
@@ -60,7 +61,7 @@ def _texts(code: str) -> list[str]:
 def seal(folder: Path) -> None:
     """Writes the checksums of all files of a folder into it; the last step of its preparation."""
     sums = {str(p.relative_to(folder)): digest(p) for p in folder.rglob("*") if p.is_file()}
-    (folder / MANIFEST).write_text(json.dumps(sums, indent=1, sort_keys=True))
+    disk.write(folder / MANIFEST, json.dumps(sums, indent=1, sort_keys=True))
 
 
 def whole(folder: Path) -> bool:

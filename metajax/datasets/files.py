@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from metajax import surroundings
+from metajax import disk, surroundings
 from metajax.datasets.cards import UNKNOWN, File
 
 # No table here is near it; it stops a wrong server or a compression bomb from filling the disk.
@@ -209,7 +209,8 @@ def _download(
                 size += len(block)
                 if size > MAX_DOWNLOAD:
                     raise OSError(f"more than {MAX_DOWNLOAD} bytes: not the file meant")
-                out.write(block)
+                with disk.naming(target):
+                    out.write(block)
             promised = answer.headers.get("Content-Length", "")
         if promised.isdigit() and size != int(promised):
             raise OSError(f"the connection ended after {size} of {promised} bytes")

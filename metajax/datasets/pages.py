@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from metajax import disk
 from metajax.datasets.cards import UNKNOWN_COUNT, Card
 
 NOTE = "<!-- Rendered from the card by `python scripts/data.py pages`; edit the card instead. -->"
@@ -122,11 +123,10 @@ def write(cards: Iterable[Card], folder: str | Path) -> list[Path]:
     folder = Path(folder)
     pages = render(cards, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.md"):
+    disk.write_all({folder / name: text for name, text in pages.items()})
+    for path in folder.glob("*.md"):  # after the new ones are whole
         if path.name not in pages:
             path.unlink()
-    for name, text in pages.items():
-        (folder / name).write_text(text)
     return [folder / name for name in pages]
 
 

@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metajax import disk
 from metajax.datasets import copies
 from metajax.datasets.cards import Card
 from metajax.datasets.family import Family, leaves
@@ -222,7 +223,7 @@ def _prepare(card: Card, found: Family, folder: Path) -> None:
                 builder(
                     blocks=lambda name: _blocks(tables[name]), config=name, data_dir=partial
                 ).download_and_prepare()
-        (partial / NOTES).write_text(json.dumps(notes))
+        disk.write(partial / NOTES, json.dumps(notes))
         partial.chmod(0o755)  # mkdtemp's 0700 would keep a shared cache to one user
         copies.seal(partial)
         if folder.exists() and not copies.whole(folder):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metajax import tables
+from metajax import disk, tables
 from metajax.sample_reweighting.settings import (
     BOOT,
     HOST,
@@ -228,6 +228,5 @@ def write_tables(folder: Path, runs: list[tables.Run]) -> str:
     frame = tables.long_table(runs, by_task=False)
     page = table(runs, frame)
     frame = frame[frame.metric.isin(SHOWN) | frame.metric.str.startswith("weight_")]
-    (folder / "table.csv").write_text(tables.csv(frame))
-    (folder / "table.md").write_text(page)
+    disk.write_all({folder / "table.csv": tables.csv(frame), folder / "table.md": page})
     return page

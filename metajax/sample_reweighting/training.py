@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from metajax import baselines, describe, precision, records
+from metajax import baselines, describe, disk, precision, records
 from metajax.config import Encoder, Inner, build_encoder
 from metajax.datasets import Family
 from metajax.evaluation import Predictions, score
@@ -172,9 +172,8 @@ def keep_validation(path: Path, rows: pd.DataFrame) -> None:
         rows = rows.drop_duplicates(VALIDATION[:6], keep="last").sort_values(
             VALIDATION[:6], key=lambda c: c.map(order) if c.name in VALIDATION[:3] else c
         )
-        whole = path.with_name(f".tmp-{path.name}")  # read without a claim: never half written
-        rows.to_csv(whole, index=False, float_format="%.6g", lineterminator="\n")
-        whole.replace(path)
+        # It is read without a claim: never half written.
+        disk.write(path, rows.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def renew_validation(path: Path, write: bool) -> dict[tuple[str, str, str], float]:
