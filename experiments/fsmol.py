@@ -33,11 +33,11 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from metajax import commands, runs, suites, sweeps
+from metajax import commands, disk, runs, suites, sweeps
 from metajax.config import Encoder, Evaluate, RunConfig, Train, resolved
 from metajax.datasets.drug import fsmol
 from metajax.statistics import cluster_bootstrap, cluster_means
-from metajax.tables import Run, load_runs, write_page
+from metajax.tables import Run, write_page
 
 SUITE, BENCHMARK = "fsmol", "fsmol_published"
 # Ours, and the published method that it is compared with.
@@ -170,9 +170,8 @@ def main() -> int:
     try:
         commands.make_folder(folder)
         found = published(flags.data_dir)
-        found.to_csv(
-            folder / "published.csv", index=False, float_format="%.6g", lineterminator="\n"
-        )
+        text = found.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        disk.write(folder / "published.csv", text)
         benchmark = drug_discovery.build(BENCHMARK, flags.shots, flags.data_dir)
         for method in flags.methods:
             config = RunConfig(
@@ -182,8 +181,7 @@ def main() -> int:
             runs.run(resolved(config, strict=True), benchmark, folder, console.print)
     except (ValueError, OSError) as error:
         return commands.fail(error)
-    console.print(write_tables(folder, load_runs(folder)), markup=False)
-    return 0
+    return commands.finish(console, folder, write_tables)
 
 
 if __name__ == "__main__":

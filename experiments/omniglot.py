@@ -45,7 +45,7 @@ from metajax.datasets.imaging.omniglot import rotated
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
 from metajax.statistics import Interval, cluster_bootstrap
-from metajax.tables import Run, load_runs, write_page
+from metajax.tables import Run, write_page
 from metajax.tasks.decoding import strokes
 from metajax.training import fit
 from metajax.types import Learner, TaskSource, TaskSpec
@@ -283,8 +283,7 @@ def main() -> int:
             run(method, flags, family, folder, console)
     except (ValueError, OSError) as error:
         return commands.fail(error)
-    console.print(write_tables(folder, load_runs(folder)), markup=False)
-    return 0
+    return commands.finish(console, folder, write_tables)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from metajax import commands, report, sweeps, tables, tracking
+from metajax import commands, sweeps, tracking
 from metajax.config import RunConfig
 from metajax.datasets import Family
 from metajax.sample_reweighting.pages import write_tables
@@ -146,11 +146,12 @@ def main() -> int:
             took = f"{time.monotonic() - started:.0f} s" if new else "finished before"
             console.print(f"{setting.name} {method}: {took}")
             tracking.mirror(made, mode=flags.wandb, folder=folder)
-    if flags.tables:
-        runs = tables.load_runs(folder)
-        console.print(write_tables(folder, runs), markup=False)
-        report.write(folder, runs)
-    return 0
+    if not flags.tables:
+        return 0
+    try:
+        return 0 if commands.write_tables(console, folder, write_tables) else 1
+    except (ValueError, OSError) as error:
+        return commands.fail(error)
 
 
 def picked(flag: str, given: Sequence[str] | None, known: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, build_enc
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
 from metajax.statistics import Interval, cluster_bootstrap, cluster_means
-from metajax.tables import Run, load_runs, write_page
+from metajax.tables import Run, write_page
 from metajax.tasks.sinusoid import sinusoid
 from metajax.training import fit
 from metajax.types import Learner
@@ -244,8 +244,7 @@ def main() -> int:
             started = time.monotonic()
             run(method, seed, flags.steps, folder)
             console.print(f"{method}, seed {seed}: {time.monotonic() - started:.0f} s")
-    console.print(write_tables(folder, load_runs(folder)), markup=False)
-    return 0
+    return commands.finish(console, folder, write_tables)
 
 
 if __name__ == "__main__":

@@ -266,13 +266,11 @@ def run_suite(
         return 1
     try:
         _mirror(console, finished, folder, flags.wandb)
-        if flags.learner is None:
-            write_tables(console, folder)
-        else:
-            _show(console, finished, folder)
+        whole = write_tables(console, folder) if flags.learner is None else _show(
+            console, finished, folder)  # fmt: skip
     except (ValueError, OSError) as error:
         return fail(error)
-    return 1 if failed else 0
+    return 1 if failed or not whole else 0
 
 
 def folder_of(flags: Any, suite: str) -> Path:
@@ -338,17 +336,45 @@ def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str
         console.print(f"W&B copies of the runs: {place}, {time.monotonic() - started:.0f} s")
 
 
-def _show(console: Console, finished: list[Path], folder: Path) -> None:
-    """Prints the table of these runs."""
-    runs = tables.load_runs(folder, only={run.name for run in finished})
+def _show(console: Console, finished: list[Path], folder: Path) -> bool:
+    """Prints the table of these runs; returns whether every record could be read."""
+    runs, damaged = tables.read_runs(folder, only={run.name for run in finished})
     console.print(Markdown(tables.markdown(tables.long_table(runs), runs)))
     console.print("records: " + " ".join(str(run) for run in finished))
+    return not skipped(damaged)
 
 
-def write_tables(console: Console, folder: Path, write: Callable = tables.write) -> None:
-    """Writes table and report of all records of a suite, and prints the table."""
-    runs = tables.load_runs(folder)
-    console.print(Markdown(write(folder, runs)))
-    report.write(folder, runs)
+def write_tables(console: Console, folder: Path, write: Callable = tables.write) -> bool:
+    """Writes table and report of all records of a suite that can be read, and prints the table.
+
+    Returns:
+      Whether all could be read; those that could not are named on standard error.
+    """
+    runs, damaged = tables.read_runs(folder)
+    console.print(Markdown(tables.made(write, folder, runs)))
+    report.write(folder, runs, damaged=damaged)
     files = [name for name in (*tables.FILES, "report.html") if (folder / name).exists()]
     console.print(f"written: {folder}/{', '.join(files)}")
+    return not skipped(damaged)
+
+
+def skipped(damaged: Sequence[str]) -> int:
+    """Names what was left out of a table on standard error; returns how much it was."""
+    for message in damaged:
+        sys.stderr.write(f"error: {message}\n")
+    if damaged:
+        sys.stderr.write(
+            f"error: {len(damaged)} damaged, left out: remove the folder of each, and the command "
+            "that made it makes it again\n"
+        )
+    return len(damaged)
+
+
+def finish(console: Console, folder: Path, write: Callable) -> int:
+    """Writes and prints the page of a script that makes its own; returns the exit code."""
+    try:
+        runs, damaged = tables.read_runs(folder)
+        console.print(tables.made(write, folder, runs), markup=False)
+    except (ValueError, OSError) as error:
+        return fail(error)
+    return 1 if skipped(damaged) else 0

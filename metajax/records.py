@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import platform
 import resource
@@ -30,9 +29,13 @@ from metajax import precision
 from metajax.config import RunConfig
 from metajax.datasets import Card
 from metajax.disk import Claimed, claim, naming, write, write_json
+from metajax.recorded import best_validation
 
-__all__ = ["NUMBERS_VERSION", "PACKAGES", "Claimed", "claim", "environment", "is_complete",
-           "run_id", "usage", "write_json", "write_record"]  # fmt: skip
+__all__ = [
+    "NUMBERS_VERSION", "PACKAGES", "Claimed", "best_validation", "claim", "environment",
+    "identity", "is_complete", "name_of", "run_id", "told_cards", "usage", "write_json",
+    "write_record",
+]  # fmt: skip
 # Raised when a change of code changes what a number means: old runs are then other runs.
 NUMBERS_VERSION = 1
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
@@ -106,28 +109,6 @@ def environment(cards: Iterable[Card]) -> dict[str, Any]:
         "flags": precision.flags(),
         "cards": told_cards(cards),
     }
-
-
-def best_validation(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """The validation score of the selected steps, mean over folds: what a sweep may optimise.
-
-    Args:
-      rows: lines of metrics.jsonl.
-
-    Returns:
-      ``{"best/validation/auroc": 0.8}``; nothing if nothing was selected, or a fold has no finite
-      score.
-    """
-    best: dict[str, dict[Any, float]] = {}
-    for row in rows:
-        for name, value in row.items():
-            if name.startswith("validation/"):
-                folds, better = best.setdefault(name, {}), min if name.endswith("/mse") else max
-                seen = [v for v in (folds.get(row.get("fold")), value) if v is not None]
-                finite = [v for v in seen if math.isfinite(v)]
-                folds[row.get("fold")] = better(finite, default=math.nan)
-    means = {f"best/{name}": float(np.mean([*folds.values()])) for name, folds in best.items()}
-    return {name: mean for name, mean in means.items() if math.isfinite(mean)}
 
 
 def usage(seconds: float) -> dict[str, Any]:

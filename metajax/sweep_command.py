@@ -166,8 +166,8 @@ def _submit(console: Console, given: SweepFlags, plan: Plan) -> int:
     failed = [error for job in jobs if (error := job.exception()) is not None]
     for error in failed:
         console.print(f"failed: {error}")
-    commands.write_tables(console, folder, plan.program.write)
-    return 1 if failed else 0
+    whole = commands.write_tables(console, folder, plan.program.write)
+    return 1 if failed or not whole else 0
 
 
 def _run(
@@ -198,7 +198,7 @@ def _run(
     if not whole:
         console.print(f"when all shards have ended: python scripts/table.py {folder.name}")
     elif len(failed) < len(outcomes):
-        commands.write_tables(console, folder, program.write)
+        return 1 if not commands.write_tables(console, folder, program.write) or failed else 0
     return 1 if failed else 0
 
 

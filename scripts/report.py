@@ -20,13 +20,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         folder = args.results / surroundings.suite_name(args.suite)
-        runs = tables.load_runs(folder)
-        page = report.write(folder, runs, args.title)
+        runs, damaged = tables.read_runs(folder)
+        page = report.write(folder, runs, args.title, damaged)
     except (ValueError, OSError) as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
     print(f"{len(runs)} runs: {page}, {page.stat().st_size / 1e6:.2f} MB")
-    return 0
+    for message in damaged:
+        print(f"report.py: left out: {message}", file=sys.stderr)
+    return 1 if damaged else 0
 
 
 if __name__ == "__main__":

@@ -7,13 +7,21 @@ from metajax import surroundings
 surroundings.check(jax=False)
 
 import argparse
+import contextlib
 import csv
+import io
 import json
+import math
+import os
 import shutil
+import stat
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from metajax import disk, recorded
 
 # Nothing heavier is imported here: a listing must not wait for JAX or pandas.
 COLUMNS = ("suite", "id", "status", "learner", "seed", "seconds", "host GB")
@@ -44,28 +52,26 @@ def main(argv: list[str] | None = None) -> int:
             surroundings.suite_name(args.suite)
         if not args.results.is_dir():
             raise ValueError(f"no folder {args.results}; name one with --results")
-        {"ls": _ls, "show": _show, "diff": _diff, "gc": _gc, "export": _export}[args.command](args)
+        commands = {"ls": _ls, "show": _show, "diff": _diff, "gc": _gc, "export": _export}
+        skipped = commands[args.command](args)
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         sys.stdout = None
     except (ValueError, OSError) as error:
-        print(f"runs.py: {error}", file=sys.stderr)
+        say(error)
         return 2
-    return 0
+    return 1 if skipped else 0
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A JSON object of a record.
+PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "config": recorded.read_config,
+    "result": recorded.read_result,
+    "environment": recorded.read_environment,
+}
 
-    Raises:
-      ValueError: naming the file, if it cannot be read or is no object.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"cannot read {path}: it holds no JSON object")
-    return content
+
+def say(message: object) -> None:
+    """One line on standard error; what is told of a record must not move the cursor."""
+    print(f"runs.py: {plain(str(message))}", file=sys.stderr)
 
 
 def folders(results: Path, suite: str | None = None) -> list[Path]:
@@ -117,28 +123,35 @@ def row(folder: Path) -> dict[str, Any]:
     Raises:
       ValueError: if its record cannot be read.
     """
-    config, result = read(folder / "config.json"), read(folder / "result.json")
+    config, result = recorded.read_config(folder), recorded.read_result(folder)
     memory = (result.get("peak_memory_bytes") or {}).get("host")
     values = (
-        folder.parent.parent.name, folder.name, result.get("status", "?"),
-        config.get("learner", "?"), config.get("seed", "?"),
+        folder.parent.parent.name, folder.name, result["status"], config["learner"],
+        config["seed"],
         (result.get("seconds") or {}).get("total", ""),
         f"{memory / 1e9:.2f}" if memory else "",
     )  # fmt: skip
     return dict(zip(COLUMNS, map(str, values), strict=True))
 
 
-def _ls(args: argparse.Namespace) -> None:
-    rows = [dict(zip(COLUMNS, COLUMNS, strict=True))]
+def _ls(args: argparse.Namespace) -> int:
+    rows, skipped = [dict(zip(COLUMNS, COLUMNS, strict=True))], 0
     for folder in folders(args.results, args.suite):
         try:
-            rows.append(row(folder))
+            rows.append({k: plain(v) for k, v in row(folder).items()})
         except ValueError as error:  # the others are still listed
-            print(f"runs.py: {error}", file=sys.stderr)
+            skipped += 1
+            say(error)
     wide = {name: max(len(one[name]) for one in rows) for name in COLUMNS}
     for one in rows:
         print("  ".join(one[name].ljust(wide[name]) for name in COLUMNS).rstrip())
-    print(f"{len(rows) - 1} runs")
+    print(f"{len(rows) - 1} runs" + f", {skipped} damaged" * bool(skipped))
+    return skipped
+
+
+def plain(text: str) -> str:
+    """Text without what a terminal obeys instead of showing."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _means(folder: Path) -> dict[str, float]:
@@ -152,82 +165,139 @@ def _means(folder: Path) -> dict[str, float]:
 def _show(args: argparse.Namespace) -> None:
     folder = find(args.results, args.run)
     shown: dict[str, Any] = {"folder": str(folder)}
-    for part in ("config", "result", "environment"):
-        shown[part] = read(folder / f"{part}.json")
+    for part, read in PARTS.items():
+        shown[part] = read(folder)
     shown["scores"] = _means(folder)
     print(json.dumps(shown, indent=1))
 
 
 def _diff(args: argparse.Namespace) -> None:
     one, two = find(args.results, args.a), find(args.results, args.b)
-    print(f"--- {one}\n+++ {two}")
-    for part in ("config", "result", "environment", "scores"):
-        a, b = (
-            _means(p) if part == "scores" else flat(read(p / f"{part}.json")) for p in (one, two)
-        )
+    found = {
+        part: [_means(p) if part == "scores" else flat(PARTS[part](p)) for p in (one, two)]
+        for part in (*PARTS, "scores")
+    }
+    print(plain(f"--- {one}"), plain(f"+++ {two}"), sep="\n")
+    for part, (a, b) in found.items():
         for name in sorted(a.keys() | b.keys()):
             if (old := a.get(name, "(absent)")) != (new := b.get(name, "(absent)")):
-                print(f"{part}.{name}: {old} -> {new}")
+                print(plain(f"{part}.{name}: {old} -> {new}"))
 
 
-def _gc(args: argparse.Namespace) -> None:
-    if args.days < 0:
+def _gc(args: argparse.Namespace) -> int:
+    if not (math.isfinite(args.days) and args.days >= 0):
         raise ValueError(f"--days must be 0 or more; got {args.days:g}")
     finished = folders(args.results, args.suite)
-    left = [p for p in args.results.glob(f"{args.suite or '*'}/runs/.tmp-*") if p.is_dir()]
+    homes = sorted({p.parent for p in finished} | {
+        p for p in args.results.glob("*/runs") if args.suite in (None, p.parent.name)
+    })  # fmt: skip
+    left = [p for home in homes for p in home.glob(".tmp-*") if p.is_dir()]
+    left += [p for home in homes for p in home.parent.glob(".tmp-*") if p.is_file()]
     if args.checkpoints:
         left += [p / "checkpoints" for p in finished if (p / "checkpoints").is_dir()]
-    freed = 0
-    for folder in sorted(left):
-        files = [p.stat() for p in folder.rglob("*") if p.is_file()]
-        newest = max([folder.stat().st_mtime, *(s.st_mtime for s in files)])
-        if time.time() - newest < args.days * 86400:  # it may be running
+    freed = failed = 0
+    for path in sorted(left):
+        if path.is_symlink() or not _untouched(path, args.days):
             continue
-        size = sum(s.st_size for s in files)
+        size = sum(s.st_size for s in _files(path) if stat.S_ISREG(s.st_mode))
+        try:
+            with _kept(path):  # no one can begin with it before it is gone
+                if not _untouched(path, args.days):
+                    continue
+                if args.delete:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except disk.Claimed:
+            say(f"{path}: in use, kept")
+            continue
+        except OSError as error:  # the others still go
+            failed += 1
+            say(error)
+            continue
         freed += size
-        print(f"{size / 1e6:9.1f} MB  {folder}")
-        if args.delete:
-            shutil.rmtree(folder)
+        print(f"{size / 1e6:9.1f} MB  {path}")
     print(f"{freed / 1e6:.1f} MB {'freed' if args.delete else 'to free; --delete does it'}")
+    return failed
 
 
-def _export(args: argparse.Namespace) -> None:
+def _files(path: Path) -> list[os.stat_result]:
+    """Of a file, or of everything in a folder that is still there."""
+    found = []
+    for one in [path, *path.rglob("*")]:
+        with contextlib.suppress(FileNotFoundError):
+            found.append(one.lstat())
+    return found
+
+
+def _untouched(path: Path, days: float) -> bool:
+    """True if nothing in it has changed for so long; what is gone has been touched."""
+    files = [one for one in _files(path) if not stat.S_ISDIR(one.st_mode)]
+    with contextlib.suppress(FileNotFoundError):
+        files.append(path.lstat())
+    newest = max((s.st_mtime for s in files), default=math.inf)
+    return time.time() - newest >= days * 86400
+
+
+def _kept(path: Path) -> contextlib.AbstractContextManager[None]:
+    """The claim on the runs that a leftover belongs to, see `metajax.disk.claim`."""
+    if path.is_file():
+        return contextlib.nullcontext()
+    home = next(p for p in path.parents if p.name == "runs")
+    names = [path.parent.name if path.name == "checkpoints" else path.name.removeprefix(".tmp-")]
+    try:  # of several runs made together
+        members = json.loads((path / "together.json").read_text())
+        names = [name for name in members if isinstance(name, str)] or names
+    except (OSError, ValueError, TypeError, RecursionError):
+        pass
+    return disk.claim(home, names, wait=False)
+
+
+def _export(args: argparse.Namespace) -> int:
     kind = args.file.suffix
     if kind not in (".csv", ".parquet"):
         raise ValueError(f"{args.file}: the name must end in .csv or .parquet")
-    rows = []
-    for folder in folders(args.results, args.suite):
-        try:
-            parts = {k: read(folder / f"{k}.json") for k in ("config", "result", "environment")}
-            one = {"suite": folder.parent.parent.name, "id": folder.name, **flat(parts)}
-            one |= _means(folder)
-        except ValueError as error:
-            print(f"runs.py: {error}", file=sys.stderr)
-            continue
-        rows.append({k: json.dumps(v) if isinstance(v, list | dict) else v for k, v in one.items()})
-    if not rows:
-        raise ValueError(f"no runs in {args.results}")
-    names = list(dict.fromkeys(name for one in rows for name in one))
-    args.file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = args.file.with_name(f".tmp-{args.file.name}")
-    if kind == ".csv":
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(rows)
-    else:
+    if kind == ".parquet":
         try:
             import pandas
             import pyarrow  # noqa: F401
         except ImportError as error:
             raise ValueError("Parquet needs pyarrow: pip install pyarrow, or use .csv") from error
+    rows, skipped = [], 0
+    for folder in folders(args.results, args.suite):
+        try:
+            parts = {part: read(folder) for part, read in PARTS.items()}
+            one = {"suite": folder.parent.parent.name, "id": folder.name, **flat(parts)}
+            one |= _means(folder)
+        except ValueError as error:
+            skipped += 1
+            say(error)
+            continue
+        rows.append({clean(k): clean(v) for k, v in one.items()})
+    if not rows:
+        raise ValueError(f"no runs in {args.results}" + " that can be read" * bool(skipped))
+    names = list(dict.fromkeys(name for one in rows for name in one))
+    if kind == ".csv":
+        writer = csv.DictWriter(text := io.StringIO(newline=""), list(map(disk.cell, names)))
+        writer.writeheader()
+        writer.writerows({disk.cell(k): disk.cell(v) for k, v in one.items()} for one in rows)
+        content = text.getvalue().encode()
+    else:
         table = pandas.DataFrame(rows, columns=names)
         for name in names:  # a column has one type: what is text in one run is text in all
             if len({type(v) for v in table[name].dropna()} - {int, float}) > 0:
                 table[name] = [None if v is None or v != v else str(v) for v in table[name]]
-        table.to_parquet(temporary, index=False)
-    temporary.replace(args.file)
+        table.to_parquet(stream := io.BytesIO(), index=False)
+        content = stream.getvalue()
+    args.file.parent.mkdir(parents=True, exist_ok=True)
+    disk.write(args.file, content)
     print(f"{len(rows)} runs, {len(names)} columns: {args.file}")
+    return skipped
+
+
+def clean(value: Any) -> Any:
+    """What a cell of a table can hold: lists as JSON, text that is Unicode."""
+    if isinstance(value, list | dict):
+        value = json.dumps(value)
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 if __name__ == "__main__":

@@ -36,14 +36,16 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         folder = args.results / surroundings.suite_name(args.suite)
-        runs = tables.load_runs(folder)
-        writer(args.suite)(folder, runs)
+        runs, damaged = tables.read_runs(folder)
+        tables.made(writer(args.suite), folder, runs)
     except (ValueError, OSError) as error:
         print(f"table.py: {error}", file=sys.stderr)
         return 2
     files = [name for name in tables.FILES if (folder / name).exists()]
     print(f"{len(runs)} runs: {', '.join(files)} in {folder}")
-    return 0
+    for message in damaged:
+        print(f"table.py: left out: {message}", file=sys.stderr)
+    return 1 if damaged else 0
 
 
 if __name__ == "__main__":

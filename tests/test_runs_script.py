@@ -1,6 +1,7 @@
 """scripts/runs.py: listing, one run, two runs, leftovers, export."""
 
 import csv
+import errno
 import importlib.util
 import json
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from synthetic_runs import make_run
+
+from scripts import runs
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "runs.py"
 
@@ -40,8 +43,8 @@ def call(results, *arguments, code=0):
 def test_ls_lists_what_can_be_read_and_names_what_cannot(results):
     torn = results / "disease" / "runs" / "heart-maml-s1-bb" / "result.json"
     torn.write_text('{"status"')
-    done = call(results, "ls")
-    assert done.stdout.splitlines()[-1] == "2 runs" and str(torn) in done.stderr
+    done = call(results, "ls", code=1)  # what was left out is no success
+    assert done.stdout.splitlines()[-1] == "2 runs, 1 damaged" and str(torn) in done.stderr
     assert [line.split()[:3] for line in done.stdout.splitlines()[1:3]] == [
         ["disease", "heart-maml-s0-aa", "complete"], ["imaging", "derm-ridge-s0-cc", "diverged"]
     ]  # fmt: skip
@@ -87,6 +90,120 @@ def test_gc_spares_what_may_be_running(results):
     assert str(old) in call(results, "gc").stdout and old.exists()
     call(results, "gc", "--delete")
     assert not old.exists() and new.exists() and (home / "heart-maml-s0-aa").exists()
+
+
+@pytest.mark.parametrize("days", ["nan", "-nan", "inf", "-inf", "-0.1", "1e999"])
+def test_gc_takes_no_odd_number_of_days(results, capsys, days):
+    left = old_folder(results, ".tmp-old")
+    code = runs.main([f"--results={results}", "gc", f"--days={days}", "--delete"])
+    assert code == 2 and "--days must be 0 or more" in capsys.readouterr().err and left.exists()
+
+
+def old_folder(results, name, *, days=2):
+    """A leftover that nobody has touched for so long."""
+    folder = results / "disease" / "runs" / name
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "x").write_bytes(b"0" * 1000)
+    then = time.time() - days * 86400
+    for path in (folder / "checkpoints" / "x", folder / "checkpoints", folder):
+        os.utime(path, (then, then))
+    return folder
+
+
+CLAIM = (
+    "import sys; from pathlib import Path; from metajax.disk import claim\n"
+    "with claim(Path(sys.argv[1]), sys.argv[2:]): print(1, flush=True); sys.stdin.read()"
+)
+
+
+def test_gc_spares_what_another_process_is_making(results, capsys):
+    """However old it looks: a claim is held as long as the run is made."""
+    alone, several = old_folder(results, ".tmp-one"), old_folder(results, ".tmp-2-abc")
+    free = old_folder(results, ".tmp-free")
+    (several / "together.json").write_text('["two", "three"]')
+    os.utime(several / "together.json", (0, 0))
+    os.utime(several, (0, 0))
+    finished = results / "disease" / "runs" / "heart-maml-s0-aa" / "checkpoints"
+    finished.mkdir()
+    (finished / "y").write_bytes(b"0")
+    for path in (finished / "y", finished):
+        os.utime(path, (0, 0))
+    home = alone.parent
+    command = [sys.executable, "-c", CLAIM, str(home), "one", "three", "heart-maml-s0-aa"]
+    gc = [f"--results={results}", "gc", "--delete", "--checkpoints", "--days=0"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"1\n"
+        assert runs.main(gc) == 0
+        said = capsys.readouterr()
+        assert not free.exists() and alone.exists() and several.exists() and finished.exists()
+        assert said.err.count("in use, kept") == 3
+        other.stdin.close()
+    assert runs.main(gc) == 0
+    assert not alone.exists() and not several.exists() and not finished.exists()
+
+
+def test_gc_looks_again_when_it_has_the_claim(results, monkeypatch):
+    """A run that began and ended between the look and the claim has touched its folder."""
+    left, claim = old_folder(results, ".tmp-one"), runs.disk.claim
+
+    def late(home, names, **options):
+        (left / "checkpoints" / "x").write_bytes(b"1")
+        return claim(home, names, **options)
+
+    monkeypatch.setattr(runs.disk, "claim", late)
+    assert runs.main([f"--results={results}", "gc", "--delete"]) == 0
+    assert (left / "checkpoints" / "x").read_bytes() == b"1"
+
+
+def test_gc_follows_no_link_and_clears_half_written_files(results, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("x")
+    link = results / "disease" / "runs" / ".tmp-link"
+    link.symlink_to(elsewhere)
+    half = results / "disease" / ".tmp-table.md-1234"
+    half.write_text("half")
+    os.utime(half, (0, 0))
+    assert runs.main([f"--results={results}", "gc", "--delete", "--days=0"]) == 0
+    assert (elsewhere / "precious").exists() and link.is_symlink() and not half.exists()
+
+
+@pytest.mark.parametrize("name", ["all.csv", "all.parquet"])
+def test_a_failed_export_leaves_what_was_there(results, tmp_path, monkeypatch, capsys, name):
+    file = tmp_path / "out" / name
+    assert runs.main([f"--results={results}", "export", str(file)]) == 0
+    file.write_text("the old one")
+
+    def full(number):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(runs.disk.os, "fsync", full)
+    capsys.readouterr()
+    assert runs.main([f"--results={results}", "export", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert str(file) in said and "No space left" in said
+    assert file.read_text() == "the old one" and list(file.parent.iterdir()) == [file]
+
+
+def test_a_spreadsheet_program_runs_nothing_of_an_export(results, tmp_path):
+    evil = {"learner": "=HYPERLINK(\"http://x\")", "a": "+1+1", "b": "-2+3", "c": "@SUM(1)",
+            "d": "\t=1", "e": "\r=1", "f": " =1", "numbers": [-0.5], "low": "-0.5", "up": "+7",
+            "x": -0.25, "-k": "1e-3", "plain": "a-b"}  # fmt: skip
+    learner = evil.pop("learner")
+    make_run(tmp_path / "evil", learner, run_id="=cmd|'calc'!A0", status="diverged", **evil)
+    file = tmp_path / "all.csv"
+    assert runs.main([f"--results={tmp_path}", "export", str(file), "--suite=evil"]) == 0
+    with file.open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    found = dict(zip(*rows, strict=True))
+    for name, value in found.items():
+        for cell in (name, value):
+            if cell.lstrip(" ")[:1] in tuple("=+-@\t\r"):
+                float(cell)  # only numbers begin so
+    assert found["id"] == "'=cmd|'calc'!A0" and found["config.a"] == "'+1+1"
+    assert found["config.low"] == "-0.5" and found["config.x"] == "-0.25"
+    assert found["config.up"] == "+7" and found["config.plain"] == "a-b"
+    assert found["config.numbers"] == "[-0.5]"
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

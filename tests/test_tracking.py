@@ -62,6 +62,7 @@ def record(folder, run_id="a1b2c3", phases=("refit",)):
         "cluster": np.arange(n, dtype=np.int32) % 2,
         "auroc": np.array([0.5, 1, 0.6, np.nan, 0.7, 1, np.nan, 1], np.float32),
         "boot": np.zeros((1, 2, 5), np.float16), "boot_shots": np.array([8]),
+        "boot_draw": np.array([1]), "boot_metric": np.array(["auroc"]), "boot_task": np.arange(2),
         "calibration": np.zeros((2, 2, 10, 3), np.float32), "calibration_shots": np.array([4, 8]),
     }  # fmt: skip
     scores["calibration"][1, 0, 2] = 5, 4, 20  # 8 shots, natural: 20 rows, told 0.25, 4 were ill

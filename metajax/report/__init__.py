@@ -15,7 +15,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from metajax import tables
+from metajax import disk, tables
 from metajax.report import boards, facts, figures, provenance
 from metajax.tables.figures import (
     INK,
@@ -49,27 +49,31 @@ threshold of probability a model is worth acting on: it should lie above treatin
 none.</p>"""
 
 
-def write(folder: Path, runs: Sequence[Run], title: str | None = None) -> Path:
+def write(
+    folder: Path, runs: Sequence[Run], title: str | None = None,
+    damaged: list[str] | None = None,
+) -> Path:  # fmt: skip
     """Write ``report.html`` of a suite.
 
     Args:
       folder: ``results/<suite>``; kept predictions and ``../published.csv`` are read.
       runs: what `tables.load_runs` gave.
       title: heading of the page; None: the suite's name.
+      damaged: see `report`.
 
     Returns:
       Its path.
 
     Raises:
-      ValueError: if a benchmark has none of the metrics that tables show.
+      ValueError: if a benchmark has none of the metrics that tables show, or see `damaged`.
       OSError: if the page cannot be written.
     """
     table = tables.long_table(runs, by_task=False)
     page = report(
         table, runs, title or f"MetaJAX: {folder.name}", folder=folder,
-        published=tables.published_lines(folder, runs),
+        published=tables.published_lines(folder, runs), damaged=damaged,
     )  # fmt: skip
-    (folder / "report.html").write_text(page)
+    disk.write(folder / "report.html", page)
     return folder / "report.html"
 
 
@@ -80,6 +84,7 @@ def report(
     *,
     folder: Path | None = None,
     published: Sequence[Line] = (),
+    damaged: list[str] | None = None,
 ) -> str:
     """Make the HTML page of a suite.
 
@@ -89,12 +94,14 @@ def report(
       title: heading of the page, plain text.
       folder: ``results/<suite>``, where kept predictions lie; None: they are not read.
       published: what `tables.published_lines` gave.
+      damaged: receives a message for every file of predictions that cannot be read, whose curves
+        are then drawn from the scores; without it the first raises.
 
     Returns:
       The page; the same bytes for the same records and the same matplotlib.
 
     Raises:
-      ValueError: if a benchmark has none of the metrics that tables show.
+      ValueError: if a benchmark has none of the metrics that tables show, or see `damaged`.
     """
     made = grids(table, runs, SHOWN)
     firsts = list({(g.suite, g.benchmark): g for g in reversed(made)}.values())[::-1]
@@ -108,7 +115,8 @@ def report(
         ("ranks", "Average ranks", _ranks(firsts, draw)),
         ("curves", "Learning curves", _each(firsts, lambda g: _curves(g, draw))),
         ("probabilities", "Calibration and decision curves",
-         _each(firsts, lambda g: _probabilities(g, seeds[g.suite, g.benchmark], folder, draw))),
+         _each(firsts, lambda g: _probabilities(g, seeds[g.suite, g.benchmark], folder, draw,
+                                                damaged))),
         ("pairs-section", "Task by task", _scatter(data, left)),
         ("weights", "Sample weights", _each(firsts, lambda g: draw(
             *figures.weights(seeds[g.suite, g.benchmark])))),
@@ -210,9 +218,11 @@ def _curves(grid: Grid, draw: _Pen) -> str:
     return draw(figure, curves_caption(grid))
 
 
-def _probabilities(grid: Grid, seeds: figures.Seeds, folder: Path | None, draw: _Pen) -> str:
+def _probabilities(
+    grid: Grid, seeds: figures.Seeds, folder: Path | None, draw: _Pen, damaged: list[str] | None
+) -> str:
     chosen = {name: seeds[name] for name in highlighted(grid)}
-    return draw(*figures.calibration(chosen)) + draw(*figures.decision(chosen, folder))
+    return draw(*figures.calibration(chosen)) + draw(*figures.decision(chosen, folder, damaged))
 
 
 def _scatter(data: str, left: str) -> str:

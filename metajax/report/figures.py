@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from metajax import recorded
 from metajax.tables.figures import COLOURS, GREY, INK, MARKERS, axes_in, new_figure
 from metajax.tables.records import Run
 
@@ -79,7 +80,9 @@ def calibration(seeds: Seeds) -> tuple[Figure | None, str]:
     return figure, said + f"fewer than {LEAST} rows are left out. The dashed line is perfect."
 
 
-def decision(seeds: Seeds, folder: Path | None = None) -> tuple[Figure | None, str]:
+def decision(
+    seeds: Seeds, folder: Path | None = None, damaged: list[str] | None = None
+) -> tuple[Figure | None, str]:
     """Draw the net benefit of treating whom a model gives at least the threshold's probability.
 
     ``net benefit = (true positives - false positives * t / (1 - t)) / rows``.
@@ -87,9 +90,14 @@ def decision(seeds: Seeds, folder: Path | None = None) -> tuple[Figure | None, s
     Args:
       seeds: the runs of the learners to draw, at most six.
       folder: ``results/<suite>``, where kept predictions lie; None: from the sums alone.
+      damaged: receives a message for every file of predictions that cannot be read; without it
+        the first raises.
 
     Returns:
       The figure, None without sums; what it shows.
+
+    Raises:
+      ValueError: naming a file of predictions that cannot be read, see `damaged`.
 
     Reference:
       Vickers and Elkin (2006), Decision curve analysis.
@@ -97,7 +105,10 @@ def decision(seeds: Seeds, folder: Path | None = None) -> tuple[Figure | None, s
     shots = largest(seeds)
     if shots is None:
         return None, ""
-    fine = {name: _kept(runs, shots, folder) for name, runs in seeds.items()}
+    lost: list[str] = [] if damaged is None else damaged
+    fine = {name: _kept(runs, shots, folder, lost) for name, runs in seeds.items()}
+    if damaged is None and lost:
+        raise ValueError(lost[0])
     figure = new_figure()
     axes = axes_in(figure, xlabel="threshold probability", ylabel="net benefit")
     share = 0.0
@@ -147,16 +158,22 @@ def net_benefit(probability: np.ndarray, label: np.ndarray) -> tuple[np.ndarray,
     return at, (right - (called - right) * at / (1 - at)) / len(label)
 
 
-def _kept(runs: Sequence[Run], shots: int, folder: Path | None) -> tuple[Any, Any] | None:
+def _kept(
+    runs: Sequence[Run], shots: int, folder: Path | None, damaged: list[str]
+) -> tuple[Any, Any] | None:
     """Probabilities and labels of all natural test rows, None unless every seed kept them."""
     found = []
     for run in runs:
-        path = folder / "runs" / run.id / "predictions.npz" if folder else None
-        if path is None or not path.exists():
+        home = folder / "runs" / run.id if folder else None
+        if home is None or not (home / "predictions.npz").exists() or "shots" not in run.scores:
             return None
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            queries, y, outputs = (archive[name] for name in ("queries", "y", "outputs"))
-        if outputs.shape[-1] != 2 or len(queries) != len(run.scores["shots"]):
+        try:
+            kept = recorded.read_predictions(home, len(run.scores["shots"]))
+        except ValueError as error:
+            damaged.append(str(error))
+            return None
+        queries, y, outputs = (kept[name] for name in ("queries", "y", "outputs"))
+        if outputs.shape[-1] != 2:
             return None
         wanted = (run.scores["shots"] == shots) & (run.scores["draw"] == 0)
         rows = np.repeat(wanted, queries)

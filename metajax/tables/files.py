@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from metajax import disk
 from metajax.learners import META_LEARNERS
 from metajax.tables import published
 from metajax.tables.figures import suite_figures
@@ -38,17 +39,41 @@ def write(folder: Path, runs: Sequence[Run]) -> str:
       OSError: if the files cannot be written.
     """
     table = long_table(runs)
-    made = grids(table, runs, SHOWN)
+    shown = grids(table, runs, SHOWN)
     lines = published_lines(folder, runs)
     page = markdown(
         table, runs, meta=META_LEARNERS, headroom=_headroom(folder, runs), published=lines,
-        made=made, figures=True,
+        made=shown, figures=True,
     )  # fmt: skip
-    texts = {"table.md": page, "table.csv": csv(table), "table.tex": latex(made, lines)}
-    texts |= {"summary.csv": summary(made)} | suite_figures(made)
-    for name, text in texts.items():
-        (folder / name).write_text(text)
+    texts = {"table.md": page, "table.csv": csv(table), "table.tex": latex(shown, lines)}
+    texts |= {"summary.csv": summary(shown)} | suite_figures(shown)
+    disk.write_all({folder / name: text for name, text in texts.items()})
     return page
+
+
+def made(write: Callable[[Path, Sequence[Run]], str], folder: Path, runs: Sequence[Run]) -> str:
+    """Call what writes a suite's tables, where records may be of another kind than it expects.
+
+    Args:
+      write: `write`, or a script's own ``write_tables``.
+      folder: ``results/<suite>``.
+      runs: what `read_runs` gave.
+
+    Returns:
+      The Markdown page.
+
+    Raises:
+      ValueError: if a record lacks what the table is made of, or as `write`.
+      OSError: if the files cannot be written.
+    """
+    try:
+        return write(folder, runs)
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"the {len(runs)} records of {folder / 'runs'} do not make this table ({why}): one of "
+            "them was not made by this suite, or not by this version of it"
+        ) from error
 
 
 def write_page(folder: Path, frame: pd.DataFrame, page: str) -> str:
@@ -62,8 +87,7 @@ def write_page(folder: Path, frame: pd.DataFrame, page: str) -> str:
     Raises:
       OSError: if the files cannot be written.
     """
-    frame.to_csv(folder / "table.csv", index=False, float_format="%.6g", lineterminator="\n")
-    (folder / "table.md").write_text(page)
+    disk.write_all({folder / "table.csv": csv(frame), folder / "table.md": page})
     return page
 
 

@@ -6,14 +6,15 @@ the seeds of one learner.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-KEYS = ("shots", "draw", "episode", "task", "cluster")
+from metajax import recorded
+from metajax.recorded import KEYS
+
 _BOOT = ("boot", "boot_shots", "boot_draw", "boot_metric", "boot_task")
 OTHERS = (*KEYS, "nonfinite", *_BOOT, "calibration", "calibration_shots",
            "weight_edges", "weight_counts")  # fmt: skip
@@ -39,7 +40,21 @@ class Run(NamedTuple):
 
 
 def load_runs(folder: Path, only: Collection[str] | None = None) -> list[Run]:
-    """Read the finished records of a suite.
+    """Read the finished records of a suite; see `read_runs`.
+
+    Raises:
+      ValueError: if there is no record, or a file of one is missing or damaged (it is named).
+    """
+    runs, damaged = read_runs(folder, only)
+    if damaged:
+        raise ValueError(damaged[0])
+    return runs
+
+
+def read_runs(
+    folder: Path, only: Collection[str] | None = None
+) -> tuple[list[Run], list[str]]:
+    """Read the finished records of a suite that can be read, and say which can not.
 
     Args:
       folder: ``results/<suite>``; records lie in its `runs`. Temporary folders (``.*``,
@@ -47,20 +62,29 @@ def load_runs(folder: Path, only: Collection[str] | None = None) -> list[Run]:
       only: ids of the runs wanted; None: all.
 
     Returns:
-      The runs, ordered by benchmark, learner, seed and id.
+      The runs, ordered by benchmark, learner, seed and id; one message for each damaged record,
+      naming the file.
 
     Raises:
-      ValueError: if there is no record, or a file of one is missing or damaged (it is named).
+      ValueError: if there is no record, or none that can be read.
     """
     home = Path(folder) / "runs"
     found = sorted(p for p in home.glob("*/") if not p.name.startswith("."))
     if only is not None:
         found = [p for p in found if p.name in only]
-    runs = [_load(p) for p in found if not p.name.endswith(".partial") and ".tmp" not in p.name]
+    runs, damaged = [], []
+    for path in found:
+        if path.name.endswith(".partial") or ".tmp" in path.name:
+            continue
+        try:
+            runs.append(_load(path))
+        except ValueError as error:
+            damaged.append(str(error))
     if not runs:
-        raise ValueError(f"no finished runs in {home}")
-    return sorted(runs, key=lambda r: (r.config["benchmark"], r.config["learner"],
-                                       r.config["seed"], r.id))  # fmt: skip
+        also = f"; {len(damaged)} damaged, the first: {damaged[0]}" if damaged else ""
+        raise ValueError(f"no finished runs in {home}{also}")
+    runs.sort(key=lambda r: (r.config["benchmark"], r.config["learner"], r.config["seed"], r.id))
+    return runs, damaged
 
 
 def groups(runs: Sequence[Run]) -> dict[tuple[str, str, str], list[Run]]:
@@ -113,28 +137,6 @@ def _flat(run: Run) -> dict[str, Any]:
 
 def _load(folder: Path) -> Run:
     """Read one record; ValueError names the file at fault."""
-    parts: list[dict] = []
-    need = {"config": ("suite", "benchmark", "learner", "seed", "shots"), "result": ("status",)}
-    for name in ("config", "environment", "result"):
-        path = folder / f"{name}.json"
-        try:
-            parts.append(json.loads(path.read_text()))
-            if lacking := [k for k in need.get(name, ()) if k not in parts[-1]]:
-                raise KeyError(f"no {', '.join(lacking)}")
-        except Exception as error:
-            raise ValueError(f"damaged record: {path}: {error}") from error
-    path, scores = folder / "scores.npz", {}
-    if parts[2]["status"] == "diverged" and not path.exists():
-        return Run(folder.name, *parts, scores)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            scores = {name: archive[name] for name in archive.files}
-        rows = len(scores["task"])
-        for name in {*scores, *KEYS} - set(OTHERS[5:]):
-            if scores[name].shape != (rows,):
-                raise ValueError(f"column {name} has {scores[name].shape}, task has {rows} rows")
-        if lacking := [k for k in _BOOT if "boot" in scores and k not in scores]:
-            raise ValueError(f"no {', '.join(lacking)}")
-    except Exception as error:  # zipfile, zlib, numpy and dict raise a dozen kinds
-        raise ValueError(f"damaged record: {path}: {error!r}") from error
-    return Run(folder.name, *parts, scores)
+    config, result = recorded.read_config(folder), recorded.read_result(folder)
+    environment = recorded.read_environment(folder)
+    return Run(folder.name, config, environment, result, recorded.read_scores(folder, result))

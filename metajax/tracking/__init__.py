@@ -96,7 +96,8 @@ def mirror(
 
     Args:
       run_folder: ``results/<suite>/runs/<id>`` with config.json, result.json, environment.json,
-        metrics.jsonl, scores.npz and checkpoints (all but the first two may be absent).
+        metrics.jsonl, scores.npz (unless it diverged) and checkpoints; environment, metrics
+        and checkpoints may be absent.
       mode: ``"offline"``, ``"online"`` or ``"disabled"``; None takes WANDB_MODE, else offline
         (under `wandb agent` online).
       folder: offline files go to ``folder/wandb``, or to that of WANDB_DIR.
@@ -197,6 +198,8 @@ def _replay(run: Any, record: Record, run_folder: Path) -> None:
         artifact = wandb.Artifact(title, "model", metadata={"record": run_folder.name, **about})
         for path in sorted(p for p in checkpoints.rglob("*") if p.is_file()):  # add_dir prints
             inside = str(path.relative_to(checkpoints))
+            if inside.startswith(("damaged-", "other-")):  # kept aside, not the run's
+                continue
             # immutable: W&B refers to the file instead of copying it into the home folder
             artifact.add_file(str(path), inside, policy="immutable", skip_cache=True)
         run.log_artifact(artifact)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from metajax.records import best_validation
+from metajax import recorded
+from metajax.recorded import best_validation
 
 FIXED = ("shots", "draw", "episode", "task", "cluster")
 DRAWS = ("natural", "balanced")
@@ -43,22 +43,13 @@ def read_record(folder: Path) -> Record:
     """Read the parts of a record that W&B gets.
 
     Raises:
-      ValueError: naming the folder, if one of them cannot be read.
+      ValueError: naming the file, if one of them cannot be read.
     """
-    environment, rows, scores = {}, [], {}
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        result = json.loads((folder / "result.json").read_text())
-        if (path := folder / "environment.json").exists():
-            environment = json.loads(path.read_text())
-        if (path := folder / "metrics.jsonl").exists():
-            rows = [json.loads(line) for line in path.read_text().splitlines() if line]
-        if (path := folder / "scores.npz").exists():
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                scores = {name: archive[name] for name in archive.files}
-    except Exception as error:  # zipfile, json and numpy raise a dozen kinds
-        raise ValueError(f"cannot read the run's record {folder}: {error}") from error
-    return Record(config, result, environment, rows, scores)
+    config, result = recorded.read_config(folder), recorded.read_result(folder)
+    lacks = not (folder / "environment.json").exists()
+    told = {} if lacks else recorded.read_environment(folder)
+    scores = recorded.read_scores(folder, result)
+    return Record(config, result, told, recorded.read_rows(folder), scores)
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
