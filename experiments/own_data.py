@@ -24,7 +24,7 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from metajax import commands, suites
+from metajax import commands, disk, suites
 from metajax.benchmarks import Benchmark
 from metajax.config import Encoder, Train
 from metajax.datasets import DataError, Family, own
@@ -189,11 +189,9 @@ def write_template(data: Data, path: Path) -> str:
         raise DataError("--types-template is for tables: --table names none")
     looked = own.look(data.table, data.label, data.task, data.group, data.drop, data.rules,
                       data.types, data.missing)  # fmt: skip
-    try:
-        with path.expanduser().open("x") as file:
-            file.write(own.template(looked, data.rules))
-    except FileExistsError:
-        raise DataError(f"{path} is there already. Remedy: another name, or delete it") from None
+    if path.expanduser().exists():
+        raise DataError(f"{path} is there already. Remedy: another name, or delete it")
+    disk.write(path.expanduser(), own.template(looked, data.rules))
     asked = sum(each.column.problem != "" for each in looked.columns)
     return (f"written: {path}; {len(looked.raw.columns)} columns, {asked} of them to be decided "
             f"(?). Correct it, then: --types {path}")  # fmt: skip

@@ -139,7 +139,7 @@ def of_readme(folder):
 
     def write(text):
         module.render = lambda: {folder / "README.md": text, folder / "pfn.md": text}
-        module.main()
+        module.main.__wrapped__()  # without what makes it one line
 
     return write
 
@@ -150,7 +150,7 @@ def of_methods(folder):
 
     def write(text):
         module.render = lambda: text
-        module.main()
+        module.main.__wrapped__()  # without what makes it one line
 
     return write
 

@@ -315,5 +315,5 @@ def test_what_the_user_got_wrong_is_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="got 'of'"):
         tracking.start({}, mode=None, folder=tmp_path, run_id="r")
     (home / "result.json").write_text("{")
-    with pytest.raises(ValueError, match="record .*a1b2c3"):
+    with pytest.raises(ValueError, match=r"record: .*a1b2c3"):
         tracking.mirror(home, folder=tmp_path)
