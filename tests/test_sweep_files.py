@@ -259,3 +259,25 @@ def test_the_command_lists_a_sweep_and_refuses_a_wrong_shard(file):
     assert "--slurm.jobs must be at least 0" in sweep("--slurm.jobs=-1").stderr
     wrong = sweep("--shard=3/2")
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: --shard must be i/n")
+
+
+def test_a_grid_beyond_all_memory_gives_its_first_trials(file):
+    """40 ** 5 trials, of which three are made."""
+    many = "\n".join(f"  {n}: {{values: {list(range(40))}}}" for n in "abcde")
+    text = FILE[: FILE.index("parameters:")].replace("grid", "grid\nrun_cap: 3")
+    found = sweep_files.trials(sweep_files.read(file(f"{text}parameters:\n{many}\n")))
+    assert [one["e"] for one in found] == [0, 1, 2] and {one["d"] for one in found} == {0}
+
+
+def test_probabilities_decide_how_often_a_value_is_drawn(file):
+    text = RANDOM.replace("run_cap: 40", "run_cap: 2000")
+    text = text.replace("[0.1, 0.3]}", "[0.1, 0.3], probabilities: [0.9, 0.1]}")
+    found = [one["inner.lr"] for one in sweep_files.trials(sweep_files.read(file(text)))]
+    assert abs(found.count(0.1) / 2000 - 0.9) < 4 * (0.09 / 2000) ** 0.5
+
+
+def test_a_grid_of_more_trials_than_there_are_numbers_is_refused(file):
+    many = "\n".join(f"  p{n}: {{values: [0, 1]}}" for n in range(2000))
+    text = FILE[: FILE.index("parameters:")]
+    with pytest.raises(ValueError, match=r"more than 10\*\*18 trials; run_cap"):
+        sweep_files.read(file(f"{text}parameters:\n{many}\n"))

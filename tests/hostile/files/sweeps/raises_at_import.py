@@ -1,0 +1,4 @@
+"""A program with a mistake of its own."""
+
+settings = {}
+print(settings["nowhere"])
