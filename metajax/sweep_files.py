@@ -85,7 +85,7 @@ def read(path: Path) -> SweepFile:
                      "offline there are grid and random")  # fmt: skip
     if method not in ("grid", "random"):
         raise refuse("method", f"method {shown(method)}"
-                     + suggestion(str(method), ("grid", "random")))  # fmt: skip
+                     + suggestion(str(method)[:60], ("grid", "random")))  # fmt: skip
     if "early_terminate" in given:
         raise refuse("early_terminate", "early_terminate works online only (wandb sweep FILE); "
                      "remove it, or lower train.steps")  # fmt: skip

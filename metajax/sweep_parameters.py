@@ -75,7 +75,7 @@ def _listed(
         raise refuse(f"distribution {shown(kind)} does not go with {what}; {known[what][0]} does, "
                      "and so does none")  # fmt: skip
     if other := set(given) - {what, "distribution", "probabilities"}:
-        told = ", ".join(sorted(map(shown, other)))
+        told = ", ".join(sorted(str(one)[:60] for one in other))
         raise refuse(f"{told} beside the {what} is not understood")
     values = given["values"] if what == "values" else [given["value"]]
     if not isinstance(values, list) or not values:
@@ -115,10 +115,10 @@ def _distribution(given: dict[str, Any], refuse) -> dict[str, Any]:
     whole = isinstance(low, int) and isinstance(high, int)
     kind = given.get("distribution", "int_uniform" if whole else "uniform")
     if not isinstance(kind, str) or kind not in DISTRIBUTIONS:
-        raise refuse(f"distribution {shown(kind)}{suggestion(shown(kind), tuple(DISTRIBUTIONS))}")
+        raise refuse(f"distribution {shown(kind)}{suggestion(str(kind), tuple(DISTRIBUTIONS))}")
     allowed = {"distribution", "min", "max", *DISTRIBUTIONS[kind]}
     if other := set(given) - allowed:
-        raise refuse(f"{kind} has no {', '.join(sorted(map(shown, other)))}")
+        raise refuse(f"{kind} has no {', '.join(sorted(str(one)[:60] for one in other))}")
     if not low < high:
         raise refuse(f"min must be below max; got {low} and {high}")
     if kind == "int_uniform" and not whole:
