@@ -2,11 +2,13 @@
 
     python experiments/own_data.py --table patients.csv --label died --task hospital \\
         --group patient_id --drop notes --learner=maml --shots 8 16
+    python experiments/own_data.py --table patients.csv --label died       one hospital, no tasks
     python experiments/own_data.py --images scans.npz --label y --task site --group patient
     python experiments/own_data.py --sequences peaks.tsv --sequence seq --label bound --task tf
 
 No code to write: the file becomes a benchmark in which every task (hospital, site, assay) in turn,
-or those that a --split column names, is held out. docs/own_data.md says what is read and checked.
+or those that a --split column names, is held out. A table without tasks is compared on its own
+patients (docs/bedside.md). docs/own_data.md says what is read and checked.
 Records and tables go to results/own_data, which git ignores.
 """
 
@@ -24,6 +26,7 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
+from metajax import __main__ as metajax_command
 from metajax import commands, disk, suites
 from metajax.benchmarks import Benchmark
 from metajax.config import Encoder, Train
@@ -43,8 +46,9 @@ class Data:
 
     label: str
     """Column (array) to predict: classes or numbers."""
-    task: str
-    """Column whose values are the tasks: hospitals, sites, assays; at least 3."""
+    task: str | None = None
+    """Column whose values are the tasks: hospitals, sites, assays; at least 3. A table without one
+    is compared on its own patients, as `metajax compare` does."""
     table: str | None = None
     """A csv or tsv file with a case a row."""
     images: str | None = None
@@ -88,7 +92,7 @@ class Flags:
         return self.run.preset
 
 
-REQUIRED = Data(label=tyro.MISSING, task=tyro.MISSING)
+REQUIRED = Data(label=tyro.MISSING)
 PRESETS = {"smoke": Flags(REQUIRED, commands.SMOKE), "full": Flags(REQUIRED, commands.Flags())}
 FOR_TABLES = ("drop", "types", "missing")
 
@@ -198,12 +202,45 @@ def write_template(data: Data, path: Path) -> str:
 
 
 @surroundings.guarded
+def without_tasks(flags: Flags) -> int:
+    """Compares the methods that need no other tasks on the table's own patients.
+
+    Raises:
+      DataError: it is no table, or flags are given that need tasks.
+    """
+    data, given = flags.data, flags.run
+    if data.table is None or data.images is not None or data.sequences is not None:
+        raise DataError("--task is needed: the column whose values are the hospitals, sites or "
+                        "assays; only a --table can do without")  # fmt: skip
+    if data.rules.split is not None:
+        raise DataError("--split puts tasks on sides: it needs --task")
+    if flags.types_template is not None or flags.dry_run:
+        raise DataError("--types-template and --dry-run need --task; `metajax compare` says how a "
+                        "table was read")  # fmt: skip
+    if given.learner or given.benchmark:
+        raise DataError("--learner and --benchmark need --task: a learner is trained on other "
+                        "tasks. Without, all methods that need none are compared")  # fmt: skip
+    command = ["compare", "--table", data.table, "--label", data.label]
+    command += ["--group", data.group] if data.group else []
+    for name, values in (("drop", data.drop), ("types", data.types), ("missing", data.missing),
+                         ("shots", given.shots), ("methods", given.methods)):  # fmt: skip
+        command += [f"--{name}", *map(str, values)] if values else []
+    command += ["--kind", data.rules.kind, "--leaks", data.rules.leaks]
+    command += ["--positive", data.rules.positive] if data.rules.positive is not None else []
+    command += ["--seed", str(given.seed or 0), "--out", str(Path(given.results) / SUITE)]
+    if flags.preset == "smoke":
+        command += ["--episodes", "4"]
+    return metajax_command.main(command)
+
+
 def main() -> int:
     """Runs what the flags ask for."""
     flags = commands.parse(Flags, PRESETS, default="full", description=__doc__.split("\n", 1)[0])
     if flags.preset not in PRESETS:
         return commands.fail(f"there is no preset {flags.preset}; there are {', '.join(PRESETS)}")
     try:
+        if flags.data.task is None:
+            return without_tasks(flags)
         if flags.types_template is not None:
             sys.stdout.write(write_template(flags.data, Path(flags.types_template)) + "\n")
             return 0

@@ -9,7 +9,6 @@ import importlib
 import io
 import os
 import sys
-import tempfile
 import traceback
 import warnings
 from collections import deque
@@ -24,8 +23,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from metajax import surroundings
 from metajax.benchmarks import Benchmark
+from metajax.compiled import keep_compiled as keep_compiled
 from metajax.config import HOST_BASELINES, RunConfig, alike
 from metajax.records import Claimed
 from metajax.runs import run_many
@@ -64,37 +63,6 @@ class Job(NamedTuple):
     configs: list[Task]
     failures: int = 0
     wait: bool = False  # for another process that is making one of them
-
-
-def keep_compiled() -> None:
-    """Keeps compiled programs between processes, this one and its workers, unless set otherwise.
-
-    Raises:
-      ValueError: if a folder that was named cannot be written, or the seconds are no number.
-    """
-    named = "JAX_COMPILATION_CACHE_DIR" if os.environ.get("JAX_COMPILATION_CACHE_DIR") else ""
-    folder = Path(os.environ.get(named) or surroundings.cache_root() / "xla")
-    least = os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS") or "0"
-    try:
-        seconds = float(least)
-    except ValueError:
-        told = f"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS must be a number; got {least!r}"
-        raise ValueError(told) from None
-    named = named or ("METAJAX_CACHE" if os.environ.get("METAJAX_CACHE") else "")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        if named:
-            told = f"{named} names a folder that cannot be written: {error}; mend or unset {named}"
-            raise ValueError(told) from error
-        sys.stderr.write(f"compiled programs are not kept: {error}; METAJAX_CACHE names a folder\n")
-        return
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = least
-    # jax has read its environment at import; workers read theirs.
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
 
 
 def programs(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:

@@ -1,0 +1,91 @@
+"""The command `metajax`: what a hospital's own file says (`metajax --help`, docs/bedside.md).
+
+Nothing heavy is imported before a subcommand runs: help is there at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from metajax import __version__, surroundings
+
+DATA = {
+    "--drop": ("columns that are no features", {"nargs": "+", "default": [], "metavar": "COLUMN"}),
+    "--types": ("files that say what columns are, or column=kind: number, yes-no, category, "
+                "ordered, drop", {"nargs": "+", "default": [], "metavar": "TYPE"}),
+    "--missing": ("codes of missing cells, or column=code",
+                  {"nargs": "+", "default": [], "metavar": "CODE"}),
+    "--kind": ("of the label", {"choices": ("auto", "classification", "regression"),
+                                "default": "auto"}),
+    "--positive": ("the class that is 1, of two", {"metavar": "CLASS"}),
+    "--leaks": ("keep: a column that tells the label is known before it",
+                {"choices": ("refuse", "keep"), "default": "refuse"}),
+    "--seed": ("of the draws", {"type": int, "default": 0}),
+}  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command understands."""
+    made = argparse.ArgumentParser(
+        prog="metajax", description="Few-shot medicine: a few labelled patients, and the next one.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    made.add_argument("--version", action="version", version=f"metajax {__version__}")
+    every = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    compare = _command(
+        every, "compare", "which method, and how well will it do?",
+        "Draws k labelled patients from your own file again and again, fits every method that "
+        "needs no other tasks, and judges all other patients.",
+    )  # fmt: skip
+    _table(compare)
+    compare.add_argument("--shots", type=_count, nargs="+", metavar="K",
+                         help="labelled patients; default: 8, 16, 32, ... up to half of the file")
+    compare.add_argument("--methods", nargs="+", metavar="METHOD", help="these only; default: all")
+    compare.add_argument("--episodes", type=_count, default=40, metavar="N",
+                         help="draws of every number of labelled patients (40)")
+    compare.add_argument("--out", default="metajax-compare", metavar="FOLDER",
+                         help="for report.html and scores.csv (metajax-compare)")
+    return made
+
+
+def _command(every, name: str, short: str, long: str) -> argparse.ArgumentParser:
+    return every.add_parser(name, help=short, description=long, allow_abbrev=False)
+
+
+def _table(made: argparse.ArgumentParser) -> None:
+    """The labelled file."""
+    made.add_argument("--table", required=True, metavar="FILE",
+                      help="a csv or tsv file, a labelled patient a row")
+    made.add_argument("--label", required=True, metavar="COLUMN",
+                      help="what to predict: classes, or a quantity")
+    made.add_argument("--group", metavar="COLUMN",
+                      help="says which rows are one patient: never on two sides")
+    for flag, (told, how) in DATA.items():
+        made.add_argument(flag, help=told, **how)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more; got {text}")
+    return number
+
+
+ACTS = {"compare": ("metajax.bedside.command", "compared")}
+
+
+@surroundings.guarded
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a subcommand; returns the exit code: 0, 2 for a user's mistake, 130 when interrupted."""
+    flags = parser().parse_args(arguments)
+    surroundings.check()
+    module, act = ACTS[flags.command]
+    run = import_module("metajax.bedside.command").run
+    return run(getattr(import_module(module), act), flags)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One file of labelled patients: which method, how good, and what of the next patient?"""

@@ -1,0 +1,105 @@
+"""Supports of k patients from one file; all the other patients are judged."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from metajax.datasets import DataError
+
+QUERIES = 512  # the most rows that an episode judges
+SIZES = (8, 16, 32, 64, 128, 256)
+MOST = 0.5  # of the patients of a class, in a support
+
+
+class Episode(NamedTuple):
+    """Rows of one draw.
+
+    Attributes:
+      support: labelled rows.
+      query: rows to be judged, of no patient of the support.
+    """
+
+    support: np.ndarray
+    query: np.ndarray
+
+
+def strata(y: np.ndarray, group: np.ndarray, classes: int) -> np.ndarray:
+    """(G,) the class of every patient: that of most rows, the rarer if level; 0 for a quantity."""
+    patients = int(group.max()) + 1
+    if not classes:
+        return np.zeros(patients, int)
+    counts = np.zeros((patients, classes))
+    np.add.at(counts, (group, y), 1)
+    rare = 1e-3 * (1 - np.bincount(y, minlength=classes) / len(y))
+    return (counts + rare).argmax(1)
+
+
+def shares(stratum: np.ndarray, k: int, most: float = MOST) -> np.ndarray | None:
+    """(S,) patients that every class gives to a support of k, or None if the file is too small.
+
+    In proportion to their number, 2 at least (1 where there are more classes than k / 2), and no
+    more than the share `most` of a class, rounded down.
+    """
+    count = np.bincount(stratum)
+    classes = (count > 0).sum()
+    least = np.where(count > 0, 2 if 2 * classes <= k else 1, 0)
+    room = np.floor(most * count + 1e-9).astype(int)
+    if (room < least).any() or least.sum() > k or room.sum() < k:
+        return None
+    given = np.clip(np.floor(k * count / count.sum()).astype(int), least, room)
+    while given.sum() != k:
+        lack = k * count / count.sum() - given
+        if given.sum() < k:
+            given[np.where(given < room, lack, -np.inf).argmax()] += 1
+        else:
+            given[np.where(given > least, lack, np.inf).argmin()] -= 1
+    return given
+
+
+def sizes(stratum: np.ndarray, asked: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The support sizes that a file allows.
+
+    Args:
+      stratum: (G,) see `strata`.
+      asked: sizes that must do; None: those of `SIZES` that do, at least one.
+
+    Raises:
+      DataError: naming the largest size that would do, or that there is none.
+    """
+    fine = [k for k in range(2, len(stratum)) if shares(stratum, k) is not None]
+    told = ", ".join(f"{n} of class {c}" for c, n in enumerate(np.bincount(stratum)))
+    if not fine:
+        raise DataError(f"the file is too small to be compared on: {told}. Every class needs 4 "
+                        "patients or more: at most half of them are labelled at a time"
+                        )  # fmt: skip
+    if asked is None:
+        return tuple(k for k in SIZES if k in fine) or (fine[-1],)
+    if bad := [k for k in asked if k not in fine]:
+        raise DataError(f"--shots {bad[0]}: this file allows {fine[0]} to {fine[-1]} ({told}; at "
+                        f"most half of a class are labelled at a time). Remedy: --shots {fine[-1]}"
+                        )  # fmt: skip
+    return tuple(sorted(set(asked)))
+
+
+def draw(
+    stratum: np.ndarray, group: np.ndarray, given: np.ndarray, rng: np.random.Generator
+) -> Episode:
+    """One support, and the rows of all other patients (at most `QUERIES`, at random).
+
+    Args:
+      stratum: (G,) class of every patient.
+      group: (R,) patient of every row.
+      given: (S,) patients that every class gives, see `shares`.
+      rng: draws.
+    """
+    chosen = np.concatenate([
+        rng.permutation(np.flatnonzero(stratum == c))[:count] for c, count in enumerate(given)
+    ])  # fmt: skip
+    inside = np.zeros(len(stratum), bool)
+    inside[chosen] = True
+    support, query = np.flatnonzero(inside[group]), np.flatnonzero(~inside[group])
+    if len(query) > QUERIES:
+        query = np.sort(rng.permutation(query)[:QUERIES])
+    return Episode(support, query)

@@ -1,0 +1,169 @@
+"""Self-contained pages: nothing is fetched, no script runs, everything from a file is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+
+import numpy as np
+
+from metajax.bedside import words
+from metajax.bedside.compare import Comparison
+from metajax.bedside.intervals import interval
+from metajax.datasets.own import Reading
+
+# Okabe and Ito's colours, told apart by the colour blind; dashes tell them apart in print.
+INKS = (("#0072b2", ""), ("#d55e00", "6 3"), ("#009e73", "2 2"), ("#cc79a7", "8 3 2 3"),
+        ("#8a6d00", "1 3"))  # fmt: skip
+WIDE, HIGH, LEFT, FOOT = 560, 300, 60, 46
+STYLE = """
+.verdict{font-size:1.15rem;background:var(--tint);border-left:.3rem solid var(--accent);
+padding:.7rem 1rem;margin:1rem 0;max-width:62rem}.warn{border-left-color:#d55e00}
+td.text,th.text{text-align:left;white-space:normal;overflow-wrap:break-word;min-width:7.5rem}
+.bar{display:inline-block;height:.7em;background:var(--accent);vertical-align:baseline}
+ul.plain{padding-left:1.2rem;max-width:62rem}"""
+
+
+def page(title: str, sections: Sequence[tuple[str, str]]) -> str:
+    """A whole page.
+
+    Args:
+      title: plain text.
+      sections: headings in plain text, and their HTML; an empty heading has none.
+    """
+    style = resources.files("metajax.report").joinpath("page.css").read_text() + STYLE
+    body = "".join(
+        f"<section>{f'<h2>{escape(head)}</h2>' if head else ''}{text}</section>"
+        for head, text in sections if text
+    )  # fmt: skip
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style}</style></head>\n<body>"
+        f'<header><h1>{escape(title)}</h1></header><main id="main">{body}</main></body></html>\n'
+    )
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]], label: str, texts: int = 1) -> str:
+    """A table that scrolls on a phone; the first `texts` columns are texts, cells are escaped."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(
+            f"<{tag}{' scope=col' if tag == 'th' else ''}{' class=text' if i < texts else ''}>"
+            f"{escape(str(cell))}</{tag}>" for i, cell in enumerate(cells)
+        ) + "</tr>"  # fmt: skip
+
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table>'
+        f"<caption>{escape(label)}</caption><thead>{line(head, 'th')}</thead>"
+        f"<tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table></div>"
+    )
+
+
+def said(texts: Sequence[str], kind: str = "note") -> str:
+    """Paragraphs of plain text."""
+    return "".join(f'<p class="{kind}">{escape(text)}</p>' for text in texts)
+
+
+def scores(found: Comparison, size: int) -> str:
+    """The table of one support size, the best method first."""
+    ranked = found.ranked(size)
+    metrics = list(found.metrics)
+    head = ["method", *(words.SHOWN[m] for m in metrics), f"{words.SHOWN[metrics[0]]}, minus best"]
+    rows = []
+    for method in ranked:
+        cells = [words.name_of(method)]
+        for metric in metrics:
+            cells.append(words.bracket(words.cut(interval(found.score(method, size, metric)),
+                                                 metric)))  # fmt: skip
+        gap = found.behind(method, ranked[0], size, metrics[0])
+        cells.append("" if method == ranked[0] else words.bracket(gap, signed=True))
+        rows.append(cells)
+    return grid(head, rows, f"Scores with {size} labelled patients")
+
+
+def curve(found: Comparison) -> str:
+    """The learning curve of the five best methods, as SVG; "" for a single support size."""
+    if len(found.sizes) < 2:
+        return ""
+    metric = next(iter(found.metrics))
+    chosen = found.ranked(found.sizes[-1])[: len(INKS)]
+    shown = {m: [words.cut(interval(found.score(m, k, metric)), metric) for k in found.sizes]
+             for m in chosen}  # fmt: skip
+    ends = [v for line in shown.values() for one in line for v in (one.low, one.high)]
+    ends = [v for v in ends if np.isfinite(v)]
+    if not ends:
+        return ""
+    low, high = min(ends), max(ends)
+    room = (high - low) or 1.0
+    low, high = low - 0.03 * room, high + 0.03 * room
+    across = np.log(np.array(found.sizes, float))
+    across = LEFT + 20 + (across - across[0]) / (across[-1] - across[0]) * (WIDE - LEFT - 50)
+
+    def up(value: float) -> float:
+        return 10 + (high - value) / (high - low) * (HIGH - FOOT - 10)
+
+    parts = []
+    for value in _ticks(low, high):
+        parts.append(f'<line x1="{LEFT}" x2="{WIDE}" y1="{up(value):.1f}" y2="{up(value):.1f}" '
+                     'stroke="currentColor" stroke-opacity=".15"/>'
+                     f'<text x="{LEFT - 6}" y="{up(value) + 4:.1f}" text-anchor="end">'
+                     f"{words.number(value)}</text>")  # fmt: skip
+    for x, k in zip(across, found.sizes, strict=True):
+        parts.append(f'<text x="{x:.1f}" y="{HIGH - FOOT + 18}" text-anchor="middle">{k}</text>')
+    parts.append(f'<text x="{(LEFT + WIDE) / 2}" y="{HIGH - 8}" text-anchor="middle">labelled '
+                 "patients</text>")  # fmt: skip
+    keys = []
+    for i, ((ink, dash), (method, line)) in enumerate(zip(INKS, shown.items(), strict=False)):
+        shift = across + 3 * (i - len(shown) / 2)
+        fine = [j for j, one in enumerate(line) if np.isfinite(one.mean)]
+        points = " ".join(f"{shift[j]:.1f},{up(line[j].mean):.1f}" for j in fine)
+        stroke = f'stroke="{ink}" stroke-width="2" stroke-dasharray="{dash}" fill="none"'
+        parts.append(f'<polyline points="{points}" {stroke}/>')
+        for j in fine:
+            if np.isfinite(line[j].low):
+                parts.append(f'<line x1="{shift[j]:.1f}" x2="{shift[j]:.1f}" '
+                             f'y1="{up(line[j].low):.1f}" y2="{up(line[j].high):.1f}" '
+                             f'stroke="{ink}"/>')  # fmt: skip
+        keys.append(f'<svg viewBox="0 0 40 10" style="width:2.5rem" aria-hidden="true"><line x1="0"'
+                    f' x2="40" y1="5" y2="5" {stroke}/></svg> {escape(words.name_of(method))}')
+    label = f"{words.SHOWN[metric]} against the number of labelled patients"
+    return (
+        f'<figure><svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{escape(label)}" '
+        f'fill="currentColor" font-size="12">{"".join(parts)}</svg><figcaption>'
+        f"{escape(label)}; bars are 95 % intervals. {'; '.join(keys)}.</figcaption></figure>"
+    )
+
+
+def _ticks(low: float, high: float) -> np.ndarray:
+    """Three to six round numbers between two others."""
+    room = high - low
+    unit = 10.0 ** np.floor(np.log10(room / 3))
+    step = next(unit * s for s in (1, 2, 5, 10) if room / (unit * s) <= 6)
+    return np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+
+
+def reading(read: Reading) -> str:
+    """What every column of the file was taken for."""
+    rows = [
+        (c.name, c.role, c.kind, c.values, str(c.missing), c.note or c.treatment)
+        for c in read.columns
+    ]
+    head = ("column", "role", "kind", "values", "missing", "what becomes of it")
+    return said(read.notes) + grid(head, rows, "How the file was read", texts=6)
+
+
+def comparison(found: Comparison, read: Reading, notes: Sequence[str], title: str) -> str:
+    """The page of a comparison."""
+    last = found.sizes[-1]
+    sections = [
+        ("", said([words.verdict(found, last), words.more_labels(found)], "verdict")),
+        ("Learning curve", curve(found)),
+        *((f"With {size} labelled patients",
+           ("" if size == last else said([words.verdict(found, size)])) + scores(found, size))
+          for size in found.sizes[::-1]),
+        ("How to read this", said([words.note(found), *notes])),
+        ("How the file was read", reading(read)),
+    ]  # fmt: skip
+    return page(title, sections)
