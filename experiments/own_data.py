@@ -222,8 +222,10 @@ def without_tasks(flags: Flags) -> int:
                         "tasks. Without, all methods that need none are compared")  # fmt: skip
     command = ["compare", "--table", data.table, "--label", data.label]
     command += ["--group", data.group] if data.group else []
+    # A preset's own methods are for tasks.
+    methods = () if given.methods == PRESETS[flags.preset].run.methods else given.methods
     for name, values in (("drop", data.drop), ("types", data.types), ("missing", data.missing),
-                         ("shots", given.shots), ("methods", given.methods)):  # fmt: skip
+                         ("shots", given.shots), ("methods", methods)):  # fmt: skip
         command += [f"--{name}", *map(str, values)] if values else []
     command += ["--kind", data.rules.kind, "--leaks", data.rules.leaks]
     command += ["--positive", data.rules.positive] if data.rules.positive is not None else []

@@ -255,9 +255,26 @@ def test_mistakes_are_one_message(command, patients, tmp_path, arguments, words)
     assert not (tmp_path / "results").exists()
 
 
-def test_label_and_task_are_required(command, patients):
+def test_the_label_is_required_and_only_a_table_can_do_without_tasks(command, patients):
     code, out, err = command("--table", patients)
-    assert code == 2 and "--label" in err and "--task" in err
+    assert code == 2 and "--label" in err
+    for flags, words in [
+        (("--images", patients), "--task is needed"),
+        (("--table", patients, "--split=sex"), "--split puts tasks on sides"),
+        (("--table", patients, "--learner=maml"), "--learner and --benchmark need --task"),
+    ]:
+        code, out, err = command(*flags, "--label=died")
+        assert code == 2 and words in err and err.count("\n") == 1, err
+
+
+def test_a_table_without_tasks_is_compared_on_its_own_patients(command, patients, tmp_path):
+    code, out, err = command(
+        "--table", patients, "--label=died", "--group=patient_id", "--drop=hospital", "--shots=8",
+        "--preset=smoke", "--methods=lr_c0.1",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "With 8 labelled patients use logistic regression, C = .1: AUROC" in out
+    assert (tmp_path / "results" / "own_data" / "report.html").exists()
 
 
 def test_help_explains_every_flag(command, script):
