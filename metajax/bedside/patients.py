@@ -67,6 +67,7 @@ def read(
     if group is not None and group == label:
         raise DataError(f"--label and --group both name column {label!r}")
     looked = tables.look(path, {"label": label, "group": group}, drop, types, missing)
+    cells.known(path, list(looked.named.values()), list(looked.raw))
     tables.features(looked)  # refuses what is no feature, by name
     choice = looked.choices.of(label)
     y, classes = cells.labels(label, looked.raw[label], rules.kind, rules.positive, choice)
