@@ -19,10 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import jax
 import numpy as np
 import pandas as pd
-import prior_fitted
 import real_tables
 import uncertainty_page
 import uncertainty_tables
@@ -30,9 +28,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from metajax import commands, sweeps
-from metajax.baselines import TARGET_ONLY
-from metajax.baselines.threads import one_thread
-from metajax.training import init_state
+from metajax.estimator import methods
 
 SUITE = "uncertainty"
 DISEASES = (
@@ -40,10 +36,11 @@ DISEASES = (
     "myocardial_infarction",
 )
 SITES = ("impact_tbi15", "gusto_regions")  # many hospitals of one disease
-BASELINES = ("lr_c0.01", "lr_cv", "random_forest", "class_mean")
-METHODS = ("pfn", "pfn_lr", *BASELINES)
-QUERIES = 240  # 16 places of the network's 256 are left to rows held out of the support
-CROSS, FOLDS = ("pfn", "lr_c0.01"), 4  # fitted again without a fold
+SINGLE = ("pfn", "lr_c0.1", "lr_cv", "random_forest", "class_mean")
+ENSEMBLE = "pfn+lr"
+METHODS = (SINGLE[0], ENSEMBLE, *SINGLE[1:])
+QUERIES = 240
+CROSS, FOLDS = ("pfn", "lr_c0.1"), 4  # fitted again without a fold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Flags:
     """How far can a probability after k patients be believed, and what makes it honest?"""
 
     preset: Literal["smoke", "full"] = "full"
-    """smoke: bundled tables and an untrained network; full: clinical data."""
+    """smoke: tables that need no download; full: clinical data."""
     mode: Literal["measure", "analyse", "tabulate"] = "measure"
     """measure all; or analyse predictions.npz again; or only write the page again."""
     families: tuple[str, ...] = (*DISEASES, *SITES)
@@ -62,41 +59,24 @@ class Flags:
     """Labelled rows, 4 or more."""
     repeats: int = 2
     """Draws of every table and support size, above 0."""
-    network: str = "results/prior_fitted/network.npz"
-    """The prior-fitted network, as `prior_fitted.py` makes it."""
     data_dir: str | None = None
     """Folder of the real data (default: METAJAX_DATA); absent files are downloaded."""
     results: str = "results"
     """Where predictions and tables go."""
 
 
-SMOKE = Flags(
-    preset="smoke", families=("sklearn_tables",), tables=2, shots=(16,), repeats=1, network=""
-)
+SMOKE = Flags(preset="smoke", families=("sklearn_tables",), tables=2, shots=(16,), repeats=1)
 PRESETS = {"full": Flags(), "smoke": SMOKE}
 
 
-def network(path: str) -> real_tables.Predict:
-    """The trained network of a file; without one the untrained, a linear vote."""
-    flags = prior_fitted.PRESETS["full"]
-    _, held_out = prior_fitted.sources(flags)
-    learner = prior_fitted.network(flags, held_out.spec)
-    start = init_state(learner, held_out, prior_fitted.optimizer(flags), jax.random.key(0)).params
-    params = prior_fitted.load_network(Path(path), start) if path else start
-    return real_tables.in_context(learner, params)
+def judged(method: str, table: real_tables.Table, support, query, seed: int) -> np.ndarray:
+    """Probabilities (Q,) of class 1, as `metajax.FewShotClassifier(method)` gives them."""
+    x = table.x.astype(np.float64)
+    fitted = methods.fit(method, x[support], table.y[support], 2, seed)
+    return methods.probabilities(fitted, x[query])[:, 1]
 
 
-def judged(predict, method: str, table, support, query, seed: int) -> np.ndarray:
-    """Probabilities (Q,) of class 1 by a method."""
-    if method == "pfn":
-        return predict(table, support, query)
-    given, asked = real_tables.inputs(table, support, query)
-    with one_thread():
-        output = TARGET_ONLY[method](given, table.y[support], asked, seed=seed, classes=2)
-    return np.exp(output[:, 1])
-
-
-def within(predict, table, support, query, seed: int) -> Iterator[dict]:
+def within(table, support, query, seed: int) -> Iterator[dict]:
     """Conformal sets from the support alone: split in two halves, and crosswise in four folds."""
     y = table.y[support]
     rank = np.zeros(len(y), int)
@@ -112,10 +92,7 @@ def within(predict, table, support, query, seed: int) -> Iterator[dict]:
             if len(np.unique(table.y[train])) < 2:
                 break
             rows = np.concatenate([out, query])
-            p = np.concatenate([
-                judged(predict, method, table, train, part, seed)
-                for part in np.array_split(rows, -(-len(rows) // 256))
-            ])  # fmt: skip
+            p = judged(method, table, train, rows, seed)
             held[fold == k], rest = p[: len(out)], p[len(out) :]
             told.append(rest)
         else:
@@ -129,7 +106,6 @@ def within(predict, table, support, query, seed: int) -> Iterator[dict]:
 
 def measure(flags: Flags, folder: Path, console: Console) -> None:
     """Keeps every method's probabilities for every episode, and the sets from supports alone."""
-    predict = network(flags.network)
     episodes, probabilities, rows, inside = [], [], [], []
     for table in real_tables.tables(flags.families, flags.tables, flags.data_dir):
         family = table.name.partition(":")[0]
@@ -139,14 +115,14 @@ def measure(flags: Flags, folder: Path, console: Console) -> None:
             if sides is None:
                 continue
             support, query = sides[0], sides[1][:QUERIES]
-            p = {m: judged(predict, m, table, support, query, repeat) for m in ("pfn", *BASELINES)}
-            p["pfn_lr"] = (p["pfn"] + p["lr_c0.01"]) / 2
+            p = {m: judged(m, table, support, query, repeat) for m in SINGLE}
+            p[ENSEMBLE] = np.mean([p[m] for m in methods.PARTS[ENSEMBLE]], axis=0)
             episodes.append({"family": family, "table": table.name, "unit": unit, "shots": k,
                              "repeat": repeat})  # fmt: skip
             probabilities.append(padded(np.stack([p[m] for m in METHODS])))
             rows.append(padded(np.stack([table.y[query], table.weight[query]])))
             if repeat == 0:
-                inside += [episodes[-1] | one for one in within(predict, table, *sides, repeat)]
+                inside += [episodes[-1] | one for one in within(table, *sides, repeat)]
         console.print(f"{table.name}: {len(episodes)} episodes so far")
     if not episodes:
         raise ValueError("no table is large enough for these shots")
