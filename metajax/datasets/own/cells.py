@@ -54,8 +54,8 @@ class Parsed(NamedTuple):
 
 def parsed(cells: pd.Series, choice: Choice = GUESSED) -> Parsed:
     """Looks at a column; a text that may be a name as well as a code counts as missing."""
-    level, texts = pd.factorize(cells)
-    texts = [str(each) for each in texts]
+    level, texts = pd.factorize(cells.to_numpy(object))
+    texts = texts.tolist()
     values = codes.numbers(texts)
     gone, doubtful = codes.unsaid(texts, values, choice.missing, choice.exact)
     return Parsed(level, texts, values, gone | np.isin(texts, doubtful))

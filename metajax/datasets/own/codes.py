@@ -25,6 +25,7 @@ NOTHING = {"none", "nil"}  # missing beside numbers, a level beside texts
 SIGNS = {"+", "++", "+++", "++++", "+/-", "-/+", "pos", "neg", "positive", "negative", "trace"}
 
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+PLAIN = re.compile(rf"(?:{NUMBER.pattern}\n)*{NUMBER.pattern}", re.ASCII)
 ENDLESS = re.compile(r"[+-]?(?:inf|infinity|1\.#inf)", re.IGNORECASE)
 ZEROS = re.compile(r"[+-]?0\d+", re.ASCII)
 # How people write numbers and moments that are no plain number; in this order.
@@ -54,6 +55,8 @@ CODES = frozenset(ENDS) | {-n for n in ENDS} | {96, 97, 98, 996, 997, 998, 9996,
 
 def numbers(texts: Sequence[str]) -> np.ndarray:
     """(U,) float64: texts as numbers in ASCII digits, infinities too; NaN where one is none."""
+    if len(texts) > 1 and PLAIN.fullmatch("\n".join(texts)):  # many at once
+        return np.array([float(text) for text in texts])
     out = np.full(len(texts), np.nan)
     for i, text in enumerate(texts):
         if NUMBER.fullmatch(text):
@@ -82,29 +85,26 @@ def unsaid(
     Returns:
       (U,) bool, and the texts that may be a level as well as missing.
     """
-    lower = [text.lower() for text in texts]
     own = {code.lower() for code in told}
-    amounts = {float(code) for code in told if NUMBER.fullmatch(code)}
-    gone = np.array([t in own or t == "" for t in lower], bool)
-    gone |= np.isin(values, list(amounts))
+    amounts = [float(code) for code in told if NUMBER.fullmatch(code)]
+    gone = np.isin(values, amounts)
+    # Of numbers only those that were told are missing.
+    lower = {i: texts[i].lower() for i in np.flatnonzero(~np.isfinite(values)).tolist()}
+    for i, text in lower.items():
+        known = not exact and (text in MISSING or bool(SPECIAL.fullmatch(text)))
+        gone[i] |= known or text in own or text == ""
     if exact:
         return gone, []
-    gone |= np.array([t in MISSING or bool(SPECIAL.fullmatch(t)) for t in lower], bool)
-    words = [texts[i] for i in np.flatnonzero(~gone & np.isnan(values)) if lower[i] not in NOTHING]
+    words = [t for i, t in lower.items() if not gone[i] and t not in NOTHING]
+    capital = any(texts[i][:1].isupper() for i, t in lower.items() if not gone[i] and t in words)
     doubtful = []
-    for i, text in enumerate(texts):
-        if lower[i] in NOTHING and not gone[i]:
-            if not words:
-                gone[i] = True
-            elif text == "None":  # Python's; but so does a form in capitals say it
-                if any(word[:1].isupper() for word in words):
-                    doubtful.append(text)
-                else:
-                    gone[i] = True
-        elif lower[i] in ("-", "--", "–", "—") and lower[i] not in own and (
-            any(word.lower() in SIGNS for word in words)
-        ):
-            doubtful.append(text)
+    for i, text in lower.items():
+        if text in NOTHING and not gone[i]:
+            if words and texts[i] == "None" and capital:  # Python's; a form in capitals says it too
+                doubtful.append(texts[i])
+            gone[i] = not words or (texts[i] == "None" and not capital)
+        elif text in ("-", "--", "–", "—") and text not in own and SIGNS & set(words):
+            doubtful.append(texts[i])
     return gone, doubtful
 
 
@@ -160,8 +160,7 @@ def _far(value: float, count: int, others: np.ndarray, counts: np.ndarray) -> bo
         return value > 1 or (len(others) > 5 and count >= 2)
     if count >= 2 and gap >= spread:
         return True
-    steps = np.diff(others)
-    return bool(
-        count >= 3 and len(others) >= 3 and gap >= 3 * max(np.median(steps), 1.0)
-        and count > counts[-1] and value >= 7
-    )  # fmt: skip
+    if count < 3 or len(others) < 3 or value < 7:
+        return False
+    steps = np.quantile(np.diff(others), 0.9)  # a tail has gaps of its own
+    return bool(gap >= 3 * max(steps, 1.0) and count > counts[-1])

@@ -58,8 +58,8 @@ def examine(name: str, cells: pd.Series, choice: Choice) -> Examined:
     Returns:
       What it is; `Column.problem` says why it cannot be used, if so.
     """
-    level, texts = pd.factorize(cells)
-    texts = [str(each) for each in texts]
+    level, texts = pd.factorize(cells.to_numpy(object))
+    texts = texts.tolist()
     values = codes.numbers(texts)
     gone, doubtful = codes.unsaid(texts, values, choice.missing, choice.exact)
     counts = np.bincount(level, minlength=len(texts))
@@ -109,20 +109,20 @@ def _guessed(seen: _Seen, choice: Choice, column: Column):
     """What can be nothing else."""
     if not seen.texts:
         raise Refused(f"is empty: every cell is missing. {seen.drop}")
-    lower = [text.lower() for text in seen.texts]
+    lower = [text.lower() for text in seen.texts] if len(seen.texts) < 9 else []
     for flags in FLAGS:
-        if set(lower) <= set(flags):
+        if lower and set(lower) <= set(flags):
             return _flags(seen, column, [flags[text] for text in lower])
     if np.isnan(seen.values).any():
         return _texts(seen, choice, column)
     _endless(seen)
     keep = f"--types {f'{seen.name}=number'!r} if it is measured"
-    if zeros := [text for text in seen.texts if codes.ZEROS.fullmatch(text)]:
+    distinct = np.unique(seen.values)
+    whole = (distinct == np.round(distinct)).all()
+    if zeros := [t for t in seen.texts if codes.ZEROS.fullmatch(t)] if whole else []:
         raise Refused(f"holds codes, no numbers: {listed(zeros, 3)} in {seen.rows(zeros)}. "
                       f"{seen.drop}, or --types {f'{seen.name}=category'!r}, or {keep}"
                       )  # fmt: skip
-    distinct = np.unique(seen.values)
-    whole = (distinct == np.round(distinct)).all()
     if whole and len(distinct) > 2 and identifiers.named(seen.name):
         raise Refused(f"looks like the number of a case, which is no feature. {seen.drop}, or "
                       f"--group {seen.name!r} if it says who the patient is, or {keep}"
@@ -148,8 +148,9 @@ def _guessed(seen: _Seen, choice: Choice, column: Column):
 def _texts(seen: _Seen, choice: Choice, column: Column):
     """A category, if its texts are neither numbers, dates nor names in disguise."""
     name, text = seen.name, np.isnan(seen.values)
-    _one_spelling(seen)
     how = [codes.written(t) if is_text else "" for t, is_text in zip(seen.texts, text, strict=True)]
+    if text.all():  # under 20, 20 to 50, over 50: bands, where no plain number is among them
+        how = ["" if h == "limits of detection" else h for h in how]
     like = ~text | np.array([bool(h) for h in how])
     if like.mean() >= 0.5 or seen.counts[like].sum() >= seen.counts.sum() / 2:
         kinds = [h for h in how if h]
@@ -175,6 +176,7 @@ def _texts(seen: _Seen, choice: Choice, column: Column):
             + f"; row {row + 1} says {seen.cells.iloc[row][:60]!r}, which is no number. "
             f"{seen.drop}, --group {name!r} if it says who the patient is, or correct it"
         )
+    _one_spelling(seen)
     if len(seen.texts) > 2 and identifiers.named(name):
         raise Refused(f"looks like the name of a case, which is no feature. {seen.drop}, --group "
                       f"{name!r} if it says who the patient is, or --types "

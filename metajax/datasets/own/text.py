@@ -62,9 +62,18 @@ def sheet(path: Path) -> Sheet:
     lines, ends = _records(path, text, separator)
     header, rows = _header(path, text, lines, separator)
     rows, ends = _whole(path, header, rows, ends[len(lines) - len(rows):], notes)
-    cells = pd.DataFrame(rows, columns=header, dtype=str)
-    cells = cells.apply(lambda column: column.str.strip().str.strip(UNSEEN).str.strip())
+    columns = [
+        [cell.strip() for cell in column] if "".join(column).isascii() else list(map(_bare, column))
+        for column in zip(*rows, strict=True)
+    ]
+    cells = pd.DataFrame(dict(zip(header, columns, strict=True)), dtype=object)
     return Sheet(cells, tuple(notes))
+
+
+def _bare(cell: str) -> str:
+    """A cell without the blanks and marks around it."""
+    cell = cell.strip()
+    return cell if cell.isascii() else cell.strip(UNSEEN).strip()
 
 
 def _content(path: Path) -> tuple[bytes, list[str]]:
@@ -178,9 +187,7 @@ def _header(
         raise DataError(f"{path} separates its columns by {other[0]!r}, not by {separator!r}. "
                         "Remedy: save it with commas as .csv, or with tabs as .tsv")  # fmt: skip
     header = [name.strip().strip(UNSEEN).strip() for name in first]
-    if len(below) == len(header) + 1 and not comments and len(records) > 2 and all(
-        len(record) in (0, len(below)) for record in records[1:]
-    ):  # fmt: skip
+    if len(records) > 2 and all(len(row) in (0, len(header) + 1) for row in records[1:]):
         raise DataError(f"{path} has rows of one cell more than names: row names without a name? "
                         "Remedy: give the first column a name, or save it without row "
                         "names")  # fmt: skip
