@@ -78,7 +78,9 @@ def _complete(what: str, name: str, found: Parsed, remedy: str) -> None:
                         f"Remedy: {remedy}{also}")  # fmt: skip
     counts = np.bincount(found.level, minlength=len(found.texts))
     finite = np.isfinite(found.values)
-    if finite.all() and (odd := codes.suspects(found.values, counts)):
+    odd = codes.suspects(found.values, counts) if finite.all() else []
+    # A site may well be called 9, a class hardly.
+    if odd := [value for value in odd if what == "label" or not -1 < value < 77]:
         said = [t for t, v in zip(found.texts, found.values, strict=True) if v in odd]
         where = rows(np.isin(found.values, odd)[found.level])
         raise DataError(f"{what} {name!r} is {listed(said)} in {where}, far outside its other "

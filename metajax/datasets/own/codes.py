@@ -120,8 +120,8 @@ def suspects(values: np.ndarray, counts: np.ndarray) -> list[float]:
       values: (U,) different finite numbers.
       counts: (U,) how often each is found.
     """
-    order = np.argsort(values)
-    values, counts = values[order], counts[order]
+    values, number = np.unique(values, return_inverse=True)  # 7 and 7.0 are one
+    counts = np.bincount(number, weights=counts).astype(int)
     code = np.isin(values, list(CODES))
     # Only the codes at both ends: 7 of 0 to 10 is a number like the others.
     inner = np.flatnonzero(~code)

@@ -115,21 +115,21 @@ def _guessed(seen: _Seen, choice: Choice, column: Column):
             return _flags(seen, column, [flags[text] for text in lower])
     if np.isnan(seen.values).any():
         return _texts(seen, choice, column)
-    _endless(seen)
     keep = f"--types {f'{seen.name}=number'!r} if it is measured"
     distinct = np.unique(seen.values)
-    whole = (distinct == np.round(distinct)).all()
+    whole = np.isfinite(distinct).all() and (distinct == np.round(distinct)).all()
     if zeros := [t for t in seen.texts if codes.ZEROS.fullmatch(t)] if whole else []:
         raise Refused(f"holds codes, no numbers: {listed(zeros, 3)} in {seen.rows(zeros)}. "
                       f"{seen.drop}, or --types {f'{seen.name}=category'!r}, or {keep}"
                       )  # fmt: skip
+    if whole and len(distinct) > 2 and _days(distinct):
+        raise Refused(f"holds dates, as {seen.texts[0]}. {seen.drop}, or turn it into days since "
+                      f"an event, or {keep}")  # fmt: skip
+    _endless(seen)
     if whole and len(distinct) > 2 and identifiers.named(seen.name):
         raise Refused(f"looks like the number of a case, which is no feature. {seen.drop}, or "
                       f"--group {seen.name!r} if it says who the patient is, or {keep}"
                       )  # fmt: skip
-    if whole and len(distinct) > 2 and _days(distinct):
-        raise Refused(f"holds dates, as {seen.texts[0]}. {seen.drop}, or turn it into days since "
-                      f"an event, or {keep}")  # fmt: skip
     if found := codes.suspects(seen.values, seen.counts):
         what = [text for text, value in zip(seen.texts, seen.values, strict=True) if value in found]
         others = seen.values[~np.isin(seen.values, found)]

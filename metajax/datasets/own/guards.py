@@ -15,7 +15,7 @@ from metajax.datasets.files import DataError
 from metajax.datasets.own.reports import listed
 from metajax.datasets.own.sums import counted
 
-COINCIDENCE = 1e-3  # how seldom chance gives as many copies
+COINCIDENCE = 1e-2  # how seldom chance gives as many copies
 ABSENT = 0.01  # how seldom chance leaves a class out
 Shared = Literal["refuse", "drop", "divide", "distinct"]
 
