@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,6 +93,12 @@ def test_a_table_becomes_a_benchmark(command, patients, tmp_path):
         assert set(run.scores["task"].tolist()) == {0, 1, 2, 3}
         card = run.environment["cards"][run.config["benchmark"]]
         assert list(card["files"]) == ["patients.csv"]  # no path of the user's machine
+        # What every column was taken for is in the record, and in the report.
+        told = {each["name"]: each for each in card["reading"]["columns"]}
+        assert told["crp"]["kind"] == "number" and told["crp"]["codes"][0][0] == "NA"
+        assert told["patient_id"]["role"] == "group" and told["sex"]["levels"] == ["female", "male"]
+    page = (folder / "report.html").read_text()
+    assert "patients.csv: 120 rows were read so." in page and "female (" in page
     table = pd.read_csv(folder / "table.csv")
     name = runs[0].config["benchmark"]
     whole = table[(table.benchmark == name) & (table.metric == "auroc")]
@@ -170,7 +177,7 @@ def test_images_and_sequences_are_built(script, tmp_path):
         built = script.build(data, family.card.name, (4,), None)
         assert len(built.folds) == 3 and built.spec.outputs == 2
         source = built.folds[0].test
-        episode = script.jax.eval_shape(source.sample, source.data, script.jax.random.key(0))
+        episode = jax.eval_shape(source.sample, source.data, jax.random.key(0))
         assert episode.query.x.shape[1:] == shape and episode.query.x.dtype == np.float32
 
 
@@ -253,6 +260,31 @@ def test_mistakes_are_one_message(command, patients, tmp_path, arguments, words)
     for word in words:
         assert word.replace("PATIENTS", str(patients)) in err, err
     assert not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_tells_of_every_column_and_trains_nothing(command, patients, tmp_path):
+    given = ("--table", patients, *ROLES, "--dry-run=True", "--shots", 4)
+    code, out, err = command(*given, "--drop", "sex")
+    assert code == 0, err
+    whose = "  patient_id: group, names; 60 of them, the largest of 2 rows"
+    tasks = "  hospital: task, names; east, north, south, west"
+    for line in ("  sex: left out", whose, tasks, "  crp: number; "):
+        assert line in out, out
+    assert "missing (" in out and not (tmp_path / "results").exists()
+
+
+def test_a_template_of_what_was_guessed_is_corrected_and_given_back(command, patients, tmp_path):
+    template = tmp_path / "types.csv"
+    given = ("--table", patients, "--label=died", "--task=hospital", "--dry-run=True",
+             "--shots", 4)  # fmt: skip
+    code, out, err = command(*given, "--types-template", template)
+    assert code == 0 and "1 of them to be decided" in out, out + err
+    assert command(*given, "--types-template", template)[0] == 2  # it is not written over
+    code, out, err = command(*given, "--types", template)
+    assert code == 2 and "'patient_id' has no kind yet" in err
+    template.write_text(template.read_text().replace("patient_id,?", "patient_id,group"))
+    code, out, err = command(*given, "--types", template)
+    assert code == 0 and "'patient_id' (60 of them)" in out, out + err
 
 
 def test_the_label_is_required_and_only_a_table_can_do_without_tasks(command, patients):

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from metajax.datasets import CARDS, Card
+from metajax.report import readings
 from metajax.tables.records import Run
 
 _FIELDS = (
@@ -39,7 +40,7 @@ def known(runs: Iterable[Run]) -> dict[str, Card]:
 
 def cards(runs: Sequence[Run]) -> str:
     """Write the data cards as HTML."""
-    out, have = [], known(runs)
+    out, have, read = [], known(runs), readings.readings(runs)
     for name, one in recorded(runs).items():
         rows = [("version in the records", ", ".join(sorted(one["versions"])))]
         if name in have:
@@ -50,7 +51,8 @@ def cards(runs: Sequence[Run]) -> str:
             rows.append(("card", "not one of this library's data sets"))
         for path, digests in sorted(one["files"].items()):
             rows.append((path, f"sha256 {', '.join(sorted(digests))}"))
-        out.append(f"<details><summary>{escape(name)}</summary>{pairs(rows)}</details>")
+        as_read = readings.html(read[name]) if name in read else ""
+        out.append(f"<details><summary>{escape(name)}</summary>{pairs(rows)}{as_read}</details>")
     if not out:
         return "<p>The runs name no data set: synthetic tasks, or no card was kept.</p>"
     return "".join(out)

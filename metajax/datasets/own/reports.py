@@ -139,7 +139,7 @@ def restored(record: Mapping[str, Any]) -> Reading:
         )
         return Reading(str(record["file"]), int(record["rows"]), columns,
                        tuple(map(str, record["notes"])))  # fmt: skip
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"no reading report: {error}") from error
 
 
