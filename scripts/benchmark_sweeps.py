@@ -19,6 +19,7 @@ from metajax import surroundings
 
 surroundings.check()
 
+import argparse
 import itertools
 import json
 import shutil
@@ -107,6 +108,7 @@ def measured(base: Path) -> Iterator[dict[str, Any]]:
 @surroundings.guarded
 def main() -> int:
     """Measures and writes the table."""
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False).parse_args()
     told, rows = records.environment(()), []
     with tempfile.TemporaryDirectory() as place:
         # Its own cache: programs of before would make the first round faster than the others.

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from metajax import baselines, datasets
+from metajax import baselines, datasets, suites
 from metajax.benchmarks import episode_key
 from metajax.evaluation import draw
 from metajax.tasks import choose
@@ -39,13 +39,13 @@ def mean_auroc(x: np.ndarray, y: np.ndarray, episodes) -> float:
 
 @surroundings.guarded
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--data-dir")
     data_dir = parser.parse_args().data_dir
-    for name in suite.TARGETS:
+    for name in ("heart_uci", "support2"):
         table = datasets.load(name, data_dir)
         whole = datasets.scaled(table, np.ones(len(table.y), bool))
-        benchmark = suite.build(name, suite.SHOTS[name], data_dir)
+        benchmark = suite.build(name, suites.find(suite.ENTRIES, name).shots, data_dir)
         for shots in benchmark.shots:
             ours, theirs = [], []
             for fold in benchmark.folds:

@@ -4,6 +4,7 @@ from metajax import surroundings
 
 surroundings.check()
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def render() -> str:
 @surroundings.guarded
 def main() -> int:
     """Writes the page, or checks it."""
-    if sys.argv[1:] == ["--check"]:
+    parser = argparse.ArgumentParser(description=__doc__.partition(";")[0], allow_abbrev=False)
+    parser.add_argument("--check", action="store_true", help="only look: 1 if the page is stale")
+    if parser.parse_args().check:
         return int(not PAGE.exists() or PAGE.read_text() != render())
     disk.write(PAGE, render())
     return 0

@@ -156,7 +156,7 @@ def markdown(frame: pd.DataFrame) -> str:
 @surroundings.guarded
 def main() -> int:
     """Measures and writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--data-dir", help="the data directory; default METAJAX_DATA")
     parser.add_argument("--families", nargs="+", default=["disease_tables"])
     parser.add_argument("--tasks", type=int, default=200, help="synthetic tables")

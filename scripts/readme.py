@@ -4,6 +4,7 @@ from metajax import surroundings
 
 surroundings.check()
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -197,6 +198,7 @@ def render() -> dict[Path, str]:
 @surroundings.guarded
 def main() -> int:
     """Rewrites the pages."""
+    argparse.ArgumentParser(description=__doc__, allow_abbrev=False).parse_args()
     disk.write_all(render())
     return 0
 

@@ -229,7 +229,7 @@ target-only scores are too high: the two kinds of bar need not rest on one set o
 
 @surroundings.guarded
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--data-dir")
     parser.add_argument("--out", type=Path, default=Path("results/reproductions"))
     options = parser.parse_args()

@@ -183,7 +183,7 @@ def scores_of(family, x: np.ndarray, group: np.ndarray, what) -> dict[str, dict[
 
 @surroundings.guarded
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--data-dir")
     parser.add_argument("--out", type=Path, default=Path("results/reproductions"))
     options = parser.parse_args()

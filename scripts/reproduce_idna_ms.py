@@ -103,7 +103,7 @@ def score(table, task: str) -> list[tuple]:
 
 @surroundings.guarded
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--data-dir")
     parser.add_argument("--out", default="results/reproductions", type=Path)
     told = parser.parse_args()

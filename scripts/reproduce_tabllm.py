@@ -111,7 +111,7 @@ def scores(family: datasets.Family, shots: int | str) -> list[float]:
 
 @surroundings.guarded
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--data-dir")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "reproductions")
     args = parser.parse_args()

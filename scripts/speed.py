@@ -7,6 +7,7 @@ from metajax import surroundings
 
 surroundings.check()
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -193,6 +194,7 @@ def filled(page: str, folder: Path) -> str:
 @surroundings.guarded
 def main() -> int:
     """Writes the chart and the page."""
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False).parse_args()
     label = "speed against PyTorch by workload and device; the table below has the same numbers"
     drawn = figures.standalone(chart(measured(SPEED)), label)
     page = filled(PAGE.read_text(), SPEED)
