@@ -168,17 +168,20 @@ def main() -> int:
     console = Console()
     sweeps.keep_compiled()
     try:
+        shared = {"train": flags.train, "encoder": flags.encoder, "evaluate": flags.evaluate}
+        configs = [
+            resolved(
+                RunConfig(SUITE, BENCHMARK, method, flags.seed, flags.shots, **shared), strict=True
+            )
+            for method in flags.methods
+        ]
         commands.make_folder(folder)
         found = published(flags.data_dir)
         text = found.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         disk.write(folder / "published.csv", text)
         benchmark = drug_discovery.build(BENCHMARK, flags.shots, flags.data_dir)
-        for method in flags.methods:
-            config = RunConfig(
-                SUITE, BENCHMARK, method, flags.seed, flags.shots, train=flags.train,
-                encoder=flags.encoder, evaluate=flags.evaluate,
-            )  # fmt: skip
-            runs.run(resolved(config, strict=True), benchmark, folder, console.print)
+        for config in configs:
+            runs.run(config, benchmark, folder, console.print)
     except (ValueError, OSError) as error:
         return commands.fail(error)
     return commands.finish(console, folder, write_tables)

@@ -37,7 +37,7 @@ import optax
 import pandas as pd
 from rich.console import Console
 
-from metajax import commands, describe, layout, nn, records, suites, sweeps
+from metajax import commands, describe, layout, limits, nn, records, suites, sweeps
 from metajax.benchmarks import from_classes
 from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, complete
 from metajax.datasets import Family
@@ -269,9 +269,9 @@ def main() -> int:
     unknown = set(flags.methods) - set(PROTOCOLS)
     if unknown:
         return commands.fail(f"--methods: unknown {', '.join(sorted(unknown))}; see --help")
-    counts = (1 if flags.steps is None else flags.steps, flags.steps_per_call, flags.channels)
-    if min(counts) < 1 or flags.seed < 0:
-        return commands.fail("steps and channels must be above 0, --seed 0 or more")
+    counts = ("steps", "steps_per_call", "channels")
+    limits.positive({name: getattr(flags, name) for name in counts})
+    limits.seeds(flags.seed)
     sweeps.keep_compiled()
     layout.use_cpu_devices()
     folder = commands.folder_of(flags, SUITE)

@@ -39,7 +39,7 @@ import real_tables
 from rich.console import Console
 from rich.markdown import Markdown
 
-from metajax import checkpoints, commands, disk, sweeps
+from metajax import checkpoints, commands, disk, limits, sweeps
 from metajax.datasets import reading
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
@@ -271,13 +271,15 @@ def tabulate(flags: Flags, folder: Path, console: Console) -> None:
 def main() -> int:
     """Trains, or goes on training; or evaluates; or tabulates."""
     flags = commands.parse(Flags, PRESETS, default="full")
-    counts = (flags.steps, flags.tasks_per_step, flags.steps_per_call, flags.score_every)
-    if min(counts) >= 1 and flags.score_every % flags.steps_per_call:
+    numbers = ("steps", "tasks_per_step", "steps_per_call", "score_every", "lr", "minutes", "width",
+               "blocks", "heads", "tables", "repeats")  # fmt: skip
+    limits.positive({name: getattr(flags, name) for name in numbers})
+    limits.positive({"shots": max(flags.shots, default=None)})
+    limits.seeds(flags.seed)
+    if flags.score_every % flags.steps_per_call:
         return commands.fail("--score_every must be a multiple of --steps_per_call")
-    if min(flags.tables, flags.repeats, *flags.shots, 99) < 1 or min(flags.shots, default=0) < 4:
-        return commands.fail("--tables and --repeats must be 1 or more, --shots 4 or more")
-    if min(counts) < 1 or min(flags.lr, flags.minutes) <= 0 or flags.seed < 0:
-        return commands.fail("steps, tasks, lr and minutes must be above 0, --seed 0 or more")
+    if min(flags.shots, default=0) < 4:
+        return commands.fail("--shots must be 4 or more")
     sweeps.keep_compiled()
     folder = commands.folder_of(flags, SUITE)
     folder.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from metajax import commands, sweeps, tracking
+from metajax import commands, limits, sweeps, tracking
 from metajax.config import RunConfig
 from metajax.datasets import Family
 from metajax.sample_reweighting.pages import write_tables
@@ -90,6 +90,7 @@ def check(flags: Flags) -> tuple[list[Setting], list[str]]:
     known = {setting.name: setting for setting in SETTINGS}
     settings = [known[name] for name in picked("--benchmark", flags.benchmark, known)]
     methods = picked("--methods", flags.methods, METHODS)
+    limits.positive({"draws": flags.draws, "steps": flags.steps})
     if flags.draws is not None and flags.draws < 2 or flags.steps is not None and flags.steps < 1:
         raise ValueError("--draws must be at least 2 and --steps at least 1")
     return settings, methods

@@ -31,7 +31,7 @@ import optax
 import pandas as pd
 from rich.console import Console
 
-from metajax import commands, describe, records, sweeps
+from metajax import commands, describe, limits, records, sweeps
 from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, build_encoder, complete
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
@@ -233,8 +233,10 @@ def write_tables(folder: Path, runs: list[Run]) -> str:
 def main() -> int:
     """Runs what is missing and writes the table."""
     flags = commands.parse(Flags, PRESETS, default="full")
-    if flags.steps < 1 or not flags.seeds or min(flags.seeds) < 0:
-        return commands.fail("--steps must be above 0 and --seeds 0 or more")
+    limits.positive({"steps": flags.steps})
+    limits.seeds(*flags.seeds, name="seeds")
+    if not flags.seeds:
+        raise ValueError("--seeds is empty; give at least one")
     sweeps.keep_compiled()
     folder = commands.folder_of(flags, SUITE)
     (folder / "runs").mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,10 @@ table.md in results/<suite>.
 
 from __future__ import annotations
 
+from metajax import surroundings
+
+surroundings.check()
+
 import dataclasses
 import itertools
 import sys
@@ -27,7 +31,7 @@ import uncertainty_tables
 from rich.console import Console
 from rich.markdown import Markdown
 
-from metajax import commands, sweeps
+from metajax import commands, limits, sweeps
 from metajax.estimator import methods
 
 SUITE = "uncertainty"
@@ -156,11 +160,14 @@ def run(flags: Flags, folder: Path, console: Console) -> None:
     console.print(Markdown(uncertainty_page.tabulate(folder)))
 
 
+@surroundings.guarded
 def main() -> int:
     """Measures, analyses, tabulates."""
     flags = commands.parse(Flags, PRESETS, default="full")
-    if min(flags.tables, flags.repeats) < 1 or min(flags.shots, default=0) < 4:
-        return commands.fail("--tables and --repeats must be 1 or more, --shots 4 or more")
+    limits.positive({"tables": flags.tables, "repeats": flags.repeats})
+    limits.positive({"shots": max(flags.shots, default=None)})
+    if min(flags.shots, default=0) < 4:
+        return commands.fail("--shots must be 4 or more")
     sweeps.keep_compiled()
     folder = commands.folder_of(flags, SUITE)
     folder.mkdir(parents=True, exist_ok=True)

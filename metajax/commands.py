@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from metajax import layout, report, sweeps, tables, tracking
+from metajax import layout, limits, report, sweeps, tables, tracking
 from metajax.config import HOST_BASELINES, Inner, Method, RunConfig, resolved, unused
 from metajax.given import EncoderFlags, EvaluateFlags, TrainFlags, as_flags, given
 from metajax.suites import CORE_METHODS, Entry, find, own_settings
@@ -250,6 +250,7 @@ def run_suite(
             return 0
         if flags.workers < 1:
             raise ValueError(f"--workers must be at least 1; got {flags.workers}")
+        limits.positive({"workers": flags.workers})
         prepare(configs, build, folder, data_dir=flags.data_dir, workers=flags.workers)
         outcomes = _run(console, configs, build, folder, flags)
     except (ValueError, OSError) as error:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from metajax import layout
+from metajax import layout, limits
 from metajax.baselines import POOLED, REGRESSORS, TARGET_ONLY
 from metajax.hyper import HYPER, NUMBERS, Inner, arguments, defaults
 from metajax.learners import LEARNERS
@@ -234,18 +234,23 @@ def _check(config: RunConfig) -> None:
         "encoder.widths": min(config.encoder.widths, default=1),
         "shots": min(config.shots, default=0),
     }  # fmt: skip
-    for name, value in positive.items():
-        if value is not None and not 0 < value < float("inf"):
-            raise ValueError(f"--{name} must be above 0 and finite; got {value}")
+    limits.positive(positive)
+    limits.positive({"encoder.widths": max(config.encoder.widths, default=1)})
+    limits.positive({"shots": max(config.shots, default=1)})
+    if len(config.encoder.widths) > limits.MOST["blocks"]:
+        raise ValueError(f"--encoder.widths gives {len(config.encoder.widths)} layers; at most "
+                         f"{limits.MOST['blocks']} make a network")  # fmt: skip
+    whole = {k: v for k, v in dataclasses.asdict(inner).items() if type(v) is int and v > 0}
+    limits.positive({f"inner.{k}": v for k, v in whole.items()}, limits.MOST_INNER)
     for flag, value in dataclasses.asdict(inner).items():
         if isinstance(value, float) and not 0 <= value < float("inf"):
             raise ValueError(f"--inner.{flag} must be 0 or more and finite; got {value}")
-    if not 0 <= config.seed < 2**32:  # a key drops the higher bits without a word
-        raise ValueError(f"--seed must be from 0 to {2**32 - 1}; got {config.seed}")
+    limits.seeds(config.seed)
     if not config.encoder.widths and config.encoder.name not in DEEP:
         raise ValueError(f"--encoder.widths must give {config.encoder.name} its channels; got none")
     if config.encoder.dtype != "float32" and config.encoder.name not in ("conv4", "auto"):
         raise ValueError(f"--encoder.dtype is for conv4; --encoder.name is {config.encoder.name}")
+    limits.positive({"train.tasks_per_step": max(train.tasks_per_step, 1)})
     if train.task_axis not in layout.AUTOMATIC or train.tasks_per_step < 1:
         layout.chunk_size(train.task_axis, train.tasks_per_step)
 

@@ -17,7 +17,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from metajax import commands, sweeps, tracking
+from metajax import commands, limits, sweeps, tracking
 from metajax.sweep_plans import Plan, as_flag, check, together
 
 # Flags of the sweep that stand above the file's.
@@ -92,6 +92,8 @@ def main() -> int:
             if given[name] < least:
                 flag = name.replace("_", "-")
                 raise ValueError(f"--{flag} must be at least {least}; got {given[name]}")
+            if name in limits.MOST and given[name] > 0:
+                limits.positive({name: given[name]})
         plan = check(flags.file, search_seed=flags.search_seed)
         own = {name: getattr(flags, name) for name in OWN}
         own = {name: value for name, value in own.items() if value is not None}

@@ -11,6 +11,10 @@ is named, and the exit code is 1.
 
 from __future__ import annotations
 
+from metajax import surroundings
+
+surroundings.check()
+
 import argparse
 import dataclasses
 import importlib
@@ -47,7 +51,7 @@ def as_config(told: Mapping[str, Any]) -> RunConfig:
 
 def script_of(suite: str) -> ModuleType | None:
     """The experiment script of a suite, None if there is none."""
-    if not (EXPERIMENTS / f"{suite}.py").is_file():
+    if not str(suite).isidentifier() or not (EXPERIMENTS / f"{suite}.py").is_file():
         return None
     if str(EXPERIMENTS) not in sys.path:
         sys.path.append(str(EXPERIMENTS))
@@ -108,6 +112,7 @@ def plan(folder: Path, told: Callable | None) -> tuple[Path, dict[str, Any]]:
     return folder.parent / name, changed
 
 
+@surroundings.guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
     parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")

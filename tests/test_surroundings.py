@@ -13,9 +13,8 @@ from metajax import surroundings, sweep_files, sweep_plans, sweeps
 from metajax.datasets import files
 
 ROOT = Path(__file__).resolve().parents[1]
-HELPERS = ("reproduction.py", "torch_peer.py", "workloads.py", "real_tables.py")
 SCRIPTS = [path for folder in ("scripts", "experiments") for path in (ROOT / folder).glob("*.py")]
-SCRIPTS = sorted(path for path in SCRIPTS if path.name not in HELPERS)
+SCRIPTS = sorted(path for path in SCRIPTS if "__main__" in path.read_text())  # others are helpers
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
