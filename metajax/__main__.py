@@ -48,6 +48,20 @@ def parser() -> argparse.ArgumentParser:
                          help="draws of every number of labelled patients (40)")
     compare.add_argument("--out", default="metajax-compare", metavar="FOLDER",
                          help="for report.html and scores.csv (metajax-compare)")
+    predict = _command(
+        every, "predict", "what does it say for these patients?",
+        "Probabilities for new patients from your labelled ones, the expected quality, and a "
+        "warning for those who are unlike the labelled ones.",
+    )  # fmt: skip
+    _table(predict)
+    predict.add_argument("--new", required=True, metavar="FILE",
+                         help="new patients: the same columns by name, in any order")
+    predict.add_argument("--id", metavar="COLUMN", help="of the new file: names of the patients")
+    predict.add_argument("--method", default="auto", metavar="METHOD",
+                         help="auto, pfn, lr, pfn+lr, random_forest, ... (auto)")
+    predict.add_argument("--out", default="predictions.csv", metavar="FILE",
+                         help="where the predictions go (predictions.csv)")
+    predict.add_argument("--report", metavar="FILE", help="a page of them, HTML")
     return made
 
 
@@ -74,7 +88,10 @@ def _count(text: str) -> int:
     return number
 
 
-ACTS = {"compare": ("metajax.bedside.command", "compared")}
+ACTS = {
+    "compare": ("metajax.bedside.command", "compared"),
+    "predict": ("metajax.bedside.command", "predicted"),
+}
 
 
 @surroundings.guarded

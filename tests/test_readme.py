@@ -13,7 +13,18 @@ from metajax.nn import MLP
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+ESTIMATOR, *BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_three_lines_judge_new_patients():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"age": rng.normal(60, 9, 60), "site": rng.choice(["a", "b"], 60)})
+    table.loc[3] = [np.nan, None]
+    died = np.where(table.age > 60, "yes", "no")
+    space = {"X": table[:30], "y": died[:30], "X_new": table[30:]}
+    exec(ESTIMATOR, space)
+    told = space["model"].predict_proba(space["X_new"])[:, 1]
+    assert told[died[30:] == "yes"].mean() > told[died[30:] == "no"].mean() + 0.3
 
 
 def test_the_learner_of_the_readme_is_a_learner():

@@ -8,11 +8,14 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from metajax import compiled
-from metajax.bedside import page, words
+from metajax import compiled, disk
+from metajax.bedside import page, predict, words
 from metajax.bedside.compare import compare
-from metajax.bedside.patients import Patients, read
-from metajax.datasets.own import Rules, reading_text
+from metajax.bedside.patients import Patients, present, read, read_new
+from metajax.datasets import DataError
+from metajax.datasets.own import Rules, listed, reading_text
+
+SHOWN = 20  # rows that are printed
 
 
 def patients_of(flags: argparse.Namespace) -> Patients:
@@ -56,13 +59,61 @@ def compared(flags: argparse.Namespace) -> int:
             patients, names=flags.methods, shots=tuple(flags.shots) if flags.shots else None,
             count=flags.episodes, seed=flags.seed, told=tell,
         )  # fmt: skip
-    words.table(found).to_csv(folder / "scores.csv", index=False, float_format="%.6g")
     title = f"Which method? {flags.label} in {patients.reading.file}"
-    text = page.comparison(found, patients.reading, patients.notes, title)
-    (folder / "report.html").write_text(text, encoding="utf-8")
+    disk.write_all({
+        folder / "scores.csv": words.table(found).to_csv(index=False, float_format="%.6g"),
+        folder / "report.html": page.comparison(found, patients.reading, patients.notes, title),
+    })  # fmt: skip
     for size in found.sizes:
         tell(words.verdict(found, size))
     tell(words.more_labels(found))
     tell(words.note(found))
     tell(f"written: {folder / 'report.html'}, {folder / 'scores.csv'}")
+    return 0
+
+
+def predicted(flags: argparse.Namespace) -> int:
+    """Predicts new patients; writes predictions.csv, and a page if one is named."""
+    files = [Path(one) for one in (flags.out, flags.report) if one]
+    for given in (flags.table, flags.new):
+        known = present(given).resolve()
+        if any(known == one.resolve() for one in files):
+            raise DataError(f"{given} would be overwritten. Remedy: another --out or --report")
+    if len({one.resolve() for one in files}) < len(files):
+        raise DataError("--out and --report name one file")
+    patients = patients_of(flags)
+    features = [each.column.name for each in patients.looked.columns]
+    if flags.id in features:
+        raise DataError(f"--id {flags.id!r} is a feature of the labelled file. Remedy: --drop "
+                        f"{flags.id!r}, or --group {flags.id!r} if it says who the patient is"
+                        )  # fmt: skip
+    ignored = [flags.id] if flags.id else []
+    frame, raw, notes = read_new(flags.new, patients, ignored)
+    if flags.id and flags.id not in raw:
+        raise DataError(f"{flags.new} has no column {flags.id!r} for --id; it has "
+                        f"{listed(list(raw), 40)}")  # fmt: skip
+    names = raw[flags.id].tolist() if flags.id else [f"row {i + 1}" for i in range(len(raw))]
+    notes = [*notes, *patients.notes]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        notes.append(f"--id: {listed(twice)} in several new rows")
+    if flags.label in raw:
+        notes.append(f"the new file has a column {flags.label!r}: it is not looked at")
+    found = predict.predict(patients, frame, method=flags.method, seed=flags.seed)
+    quality = predict.expected(found, len(set(patients.group.tolist())))
+    made = predict.table(found, names)
+    content = {Path(flags.out): made.to_csv(index=False, float_format="%.6g")}
+    if flags.report:
+        title = f"{flags.label} of the patients in {Path(flags.new).name}"
+        text = page.prediction(found, names, notes, patients.reading, title, quality)
+        content[Path(flags.report)] = text
+    for one in content:
+        one.parent.mkdir(parents=True, exist_ok=True)
+    disk.write_all(content)
+    for line in [*notes, *found.remarks]:
+        tell(f"note: {line}")
+    tell(made.head(SHOWN).to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    if len(made) > SHOWN:
+        tell(f"and {len(made) - SHOWN} more")
+    tell(quality)
+    tell(f"written: {', '.join(str(one) for one in content)}")
     return 0

@@ -107,7 +107,6 @@ def compare(
     names: Sequence[str] | None = None,
     shots: tuple[int, ...] | None = None,
     count: int = EPISODES,
-    most: float = episodes.MOST,
     seed: int = 0,
     told: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
@@ -118,7 +117,6 @@ def compare(
       names: methods; None: all.
       shots: support sizes in patients; None: those of `episodes.SIZES` that the file allows.
       count: episodes of every size, 2 or more.
-      most: share of a class that a support may take; only where `shots` is given.
       seed: of the draws.
       told: called with a line now and then.
 
@@ -131,11 +129,11 @@ def compare(
     if count < 2:
         raise ValueError(f"--episodes must be 2 or more; got {count}")
     stratum = episodes.strata(patients.y, patients.group, classes)
-    sizes = episodes.sizes(stratum, shots) if most == episodes.MOST else shots
+    sizes = episodes.sizes(stratum, shots)
     metrics = scores.CLASS_METRICS if classes else scores.QUANTITY_METRICS
     tallies = {}
     for size in sizes:
-        given = episodes.shares(stratum, size, most)
+        given = episodes.shares(stratum, size)
         rng = np.random.default_rng([seed, size])
         drawn = [episodes.draw(stratum, patients.group, given, rng) for _ in range(count)]
         parts = [_judged(patients, one, names, classes, seed) for one in drawn]

@@ -9,8 +9,8 @@ import numpy as np
 from metajax.datasets import DataError
 
 QUERIES = 512  # the most rows that an episode judges
+FEWEST = 4  # labelled patients of a draw
 SIZES = (8, 16, 32, 64, 128, 256)
-MOST = 0.5  # of the patients of a class, in a support
 
 
 class Episode(NamedTuple):
@@ -36,16 +36,16 @@ def strata(y: np.ndarray, group: np.ndarray, classes: int) -> np.ndarray:
     return (counts + rare).argmax(1)
 
 
-def shares(stratum: np.ndarray, k: int, most: float = MOST) -> np.ndarray | None:
+def shares(stratum: np.ndarray, k: int) -> np.ndarray | None:
     """(S,) patients that every class gives to a support of k, or None if the file is too small.
 
     In proportion to their number, 2 at least (1 where there are more classes than k / 2), and no
-    more than the share `most` of a class, rounded down.
+    more than half of a class, rounded down.
     """
     count = np.bincount(stratum)
     classes = (count > 0).sum()
     least = np.where(count > 0, 2 if 2 * classes <= k else 1, 0)
-    room = np.floor(most * count + 1e-9).astype(int)
+    room = count // 2
     if (room < least).any() or least.sum() > k or room.sum() < k:
         return None
     given = np.clip(np.floor(k * count / count.sum()).astype(int), least, room)
@@ -58,6 +58,11 @@ def shares(stratum: np.ndarray, k: int, most: float = MOST) -> np.ndarray | None
     return given
 
 
+def possible(stratum: np.ndarray) -> list[int]:
+    """All support sizes that a file allows."""
+    return [k for k in range(FEWEST, len(stratum)) if shares(stratum, k) is not None]
+
+
 def sizes(stratum: np.ndarray, asked: tuple[int, ...] | None) -> tuple[int, ...]:
     """The support sizes that a file allows.
 
@@ -68,7 +73,7 @@ def sizes(stratum: np.ndarray, asked: tuple[int, ...] | None) -> tuple[int, ...]
     Raises:
       DataError: naming the largest size that would do, or that there is none.
     """
-    fine = [k for k in range(2, len(stratum)) if shares(stratum, k) is not None]
+    fine = possible(stratum)
     told = ", ".join(f"{n} of class {c}" for c, n in enumerate(np.bincount(stratum)))
     if not fine:
         raise DataError(f"the file is too small to be compared on: {told}. Every class needs 4 "

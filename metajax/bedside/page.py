@@ -11,6 +11,7 @@ import numpy as np
 from metajax.bedside import words
 from metajax.bedside.compare import Comparison
 from metajax.bedside.intervals import interval
+from metajax.bedside.predict import Prediction
 from metajax.datasets.own import Reading
 
 # Okabe and Ito's colours, told apart by the colour blind; dashes tell them apart in print.
@@ -167,3 +168,39 @@ def comparison(found: Comparison, read: Reading, notes: Sequence[str], title: st
         ("How the file was read", reading(read)),
     ]  # fmt: skip
     return page(title, sections)
+
+
+def prediction(
+    found: Prediction, names: Sequence[str], notes: Sequence[str], read: Reading, title: str,
+    quality: str,
+) -> str:
+    """The page of predictions.
+
+    Args:
+      found: of the new rows.
+      names: of the rows.
+      notes: what else should be known, plain text.
+      read: how the labelled file was read.
+      title: plain text.
+      quality: the expected quality in words.
+    """
+    if found.classes:
+        head = ["patient", "prediction", *(f"probability of {name}" for name in found.classes)]
+        rows = [
+            [name, found.classes[p.argmax()], *(f"{value:.3f}" for value in p)]
+            for name, p in zip(names, found.output, strict=True)
+        ]
+    else:
+        head = ["patient", "prediction"]
+        rows = [[name, f"{value:.6g}"] for name, value in zip(names, found.output, strict=True)]
+    rows = [[*row, "; ".join(odd)] for row, odd in zip(rows, found.notes, strict=True)]
+    return page(title, [
+        ("", said([quality], "verdict") + said(found.remarks, "verdict warn") + said(notes)),
+        ("The new patients", grid([*head, "unlike the labelled ones"], rows, "Predictions",
+                                  texts=2)),
+        ("How to read this", said([
+            "A probability is what the method says of patients with such values, from the labelled "
+            "ones alone; it is no diagnosis. Research use only: a few labelled cases are no "
+            "validation of a model."])),
+        ("How the labelled file was read", reading(read)),
+    ])  # fmt: skip
