@@ -94,7 +94,6 @@ class Flags:
 
 REQUIRED = Data(label=tyro.MISSING)
 PRESETS = {"smoke": Flags(REQUIRED, commands.SMOKE), "full": Flags(REQUIRED, commands.Flags())}
-FOR_TABLES = ("drop", "types", "missing")
 
 
 @cache
@@ -104,13 +103,12 @@ def load(data: Data) -> Family:
     if len(given) != 1:
         told = " and ".join(f"--{name}" for name in given) or "none"
         raise DataError(f"one of --table, --images and --sequences is needed; got {told}")
-    common = {"label": data.label, "task": data.task, "group": data.group, "rules": data.rules}
-    if not data.table and (foreign := [name for name in FOR_TABLES if getattr(data, name)]):
-        raise DataError(f"--{foreign[0]} is for tables; other columns of {given[0]} are not used "
-                        "anyway")  # fmt: skip
+    names = ("label", "task", "group", "rules", "types", "missing")
+    common = {name: getattr(data, name) for name in names}
+    if data.drop and not data.table:
+        raise DataError(f"--drop is for tables; other columns of {given[0]} are not used anyway")
     if data.table:
-        return own.table_family(data.table, **{name: getattr(data, name) for name in FOR_TABLES},
-                                **common)  # fmt: skip
+        return own.table_family(data.table, drop=data.drop, **common)
     if data.images:
         return own.image_family(data.images, **common)
     how = {"sequence": data.sequence, "alphabet": data.alphabet}

@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+from hostile.array_files import arrays
+
+__all__ = ["arrays", "symlink_loop"]
+
 
 def symlink_loop(tmp: Path) -> None:
     """Two links that lead to each other."""

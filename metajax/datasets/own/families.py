@@ -9,24 +9,31 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from metajax.datasets import reading
 from metajax.datasets.family import Family
 from metajax.datasets.files import DataError
-from metajax.datasets.genomics import proteins, sequences
-from metajax.datasets.own import cells, choices, guards, leaks, reports, tables
+from metajax.datasets.genomics import sequences
+from metajax.datasets.own import (
+    arrays,
+    cells,
+    choices,
+    guards,
+    leaks,
+    letters,
+    reports,
+    tables,
+    text,
+)
 from metajax.datasets.own.cards import Roles, Rules, card_of
-from metajax.datasets.own.reports import rows
+from metajax.datasets.own.letters import Alphabet
+from metajax.datasets.own.reports import listed
 
-Alphabet = Literal["dna", "protein"]
-# Two sequences that share so many letters are one sequence, mutated or shifted.
-STRETCH = 31
-DNA = "ACGTUNRYSWKMBDHV"
 AS_IS = Rules()
+NOTHING_SAID = choices.Choices({})
 
 
 def table_family(
@@ -95,6 +102,8 @@ def image_family(
     task: str,
     group: str | None = None,
     rules: Rules = AS_IS,
+    types: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> Family:
     """The tasks of images: an npz file of plain arrays.
 
@@ -104,30 +113,19 @@ def image_family(
       task: the array whose values are the tasks.
       group: the array of row groups; None: every image is its own.
       rules: see `Rules`.
+      types: what label, task and group are, see `table_family`.
+      missing: codes of missing values in them.
 
     Raises:
       DataError: naming the array, rows or tasks at fault, and the remedy.
     """
     path = _present(path)
     names = dict.fromkeys(filter(None, (label, task, group, rules.split)))
-    try:
-        found = reading.arrays(path, ["images", *names])
-    except DataError as error:
-        why = str(error).partition(" Remedy:")[0]
-        raise DataError(f"{why} Remedy: save it by numpy.savez from plain arrays, no objects, the "
-                        "images named 'images'") from error  # fmt: skip
-    x = found.pop("images")
-    if x.dtype != np.uint8 or x.ndim not in (3, 4) or x.shape[3:] not in ((), (1,), (3,)):
-        raise DataError(f"{path}: images must be uint8 (N, H, W) or (N, H, W, 3); got {x.dtype} "
-                        f"{x.shape}")  # fmt: skip
-    for name, column in found.items():
-        if column.shape != x.shape[:1]:
-            raise DataError(f"{path}: {name!r} has shape {column.shape}, but there are {len(x)} "
-                            "images: one value an image is needed")  # fmt: skip
-    if not len(x):
-        raise DataError(f"{path} has no images")
-    raw = pd.DataFrame({name: _texts(column) for name, column in found.items()})
-    return _family(path, x, _roles(path, raw, label, task, group, rules), rules, {"images": 1})
+    found = arrays.load(path, list(names))
+    roles = _roles(path, found.raw, label, task, group, rules)
+    looked = _looked(path, found.raw, found.notes, roles, types, missing)
+    told = {"images": 1, "reading": _reading(looked, found.column, rules)}
+    return _family(path, found.x, roles, rules, told, said=looked.choices)
 
 
 def sequence_family(
@@ -138,41 +136,57 @@ def sequence_family(
     sequence: str = "sequence",
     alphabet: Alphabet = "dna",
     rules: Rules = AS_IS,
+    types: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> Family:
     """The tasks of DNA, RNA or protein sequences: a table with a sequence a row.
 
     Args:
-      path: a csv file, or tsv if ``.tsv`` is in its name; also ``.gz``.
+      path: a csv file, or tsv if ``.tsv`` is in its name; also ``.gz``, or alone in a ``.zip``.
       label: the column to predict.
       task: the column whose values are the tasks.
-      group: the column of row groups; None: near-duplicates (`STRETCH` letters shared, on either
-        strand) of DNA, identical sequences of protein.
+      group: the column of row groups; None: near-duplicates (`letters.STRETCH` letters shared, or
+        the whole of a shorter one, on either strand) of DNA, identical sequences of protein.
       sequence: the column of sequences; other columns are not used.
       alphabet: "dna" (A, C, G, T or U, and the letters of ambiguous bases) or "protein".
       rules: see `Rules`.
+      types: what label, task and group are, see `table_family`.
+      missing: codes of missing cells; ``column=`` of the sequences: none but an empty one.
 
     Raises:
       DataError: naming the column, rows or tasks at fault, and the remedy.
     """
     path = _present(path)
-    raw = cells.table(path)
+    letters.no_fasta(path)
+    raw, notes = text.sheet(path)
     roles = _roles(path, raw, label, task, group, rules)
     cells.known(path, [sequence], list(raw))
-    texts = raw[sequence].str.upper()
-    pattern = f"[{DNA}]+" if alphabet == "dna" else "[A-Z]+"
-    wrong = ~texts.str.fullmatch(pattern).to_numpy(bool)
-    if wrong.any():
-        other = ", or --alphabet protein" if alphabet == "dna" else ""
-        raise DataError(f"{path}: {sequence!r} is no {alphabet} sequence in {rows(wrong)}; the "
-                        f"first says {texts[wrong].iloc[0][:40]!r}. Remedy: correct or delete "
-                        f"these rows{other}")  # fmt: skip
-    encode = sequences.encode if alphabet == "dna" else proteins.encode
-    x, item = sequences.distinct(encode(texts.tolist()))
-    alike = np.arange(len(x))
-    if alphabet == "dna":
-        alike = sequences.near_duplicate_groups(x, min(STRETCH, x.shape[1]))
-    told = {"sequence": sequence, "alphabet": alphabet}
-    return _family(path, x, roles, rules, told, item=item, alike=alike[item])
+    used = [sequence, *(each.name for each in roles if each is not None)]
+    if sequence in used[1:]:
+        raise DataError(f"--sequence {sequence!r}: it is the label, task, group or split")
+    if other := [name for name in raw if name not in used]:
+        notes = (*notes, f"left out: columns {listed(other)}, which no flag names")
+    looked = _looked(path, raw[used], notes, roles, types, missing)
+    found = letters.read(path, sequence, raw[sequence], alphabet, looked.choices.of(sequence))
+    looked = looked._replace(raw=raw[used[1:]], notes=(*notes, *found.notes))
+    read = _reading(looked, found.column, rules)
+    told = {"sequence": sequence, "alphabet": alphabet, "reading": read}
+    return _family(path, found.x, roles, rules, told, item=found.item, alike=found.alike,
+                   said=looked.choices)  # fmt: skip
+
+
+def _looked(path, raw, notes, roles: Roles, types, missing) -> tables.Looked:
+    """The columns that are no inputs, as those of a table without features."""
+    named = {role: each.name for role, each in roles._asdict().items() if each is not None}
+    said = choices.choices(list(raw), types, missing)
+    tables.used(raw, said)
+    return tables.Looked(path, raw, tuple(notes), said, named, (), ())
+
+
+def _reading(looked: tables.Looked, inputs: reports.Column, rules: Rules) -> Mapping[str, Any]:
+    """The reading report of inputs that are no table."""
+    read = tables.reading(looked, rules)
+    return reports.plain(read._replace(columns=(inputs, *read.columns)))
 
 
 def _present(path: str | os.PathLike) -> Path:
@@ -182,12 +196,6 @@ def _present(path: str | os.PathLike) -> Path:
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
         raise DataError(f"{path} {what}. Remedy: check the path")
     return path
-
-
-def _texts(column: np.ndarray) -> list[str]:
-    """The values of an array as text cells."""
-    column = np.char.decode(column, "utf-8") if column.dtype.kind == "S" else column
-    return [str(value).strip() for value in column.tolist()]
 
 
 def _roles(path: Path, raw: pd.DataFrame, label, task, group, rules: Rules) -> Roles:
@@ -210,11 +218,12 @@ def _family(
     *,
     columns: tuple[str, ...] = (),
     looked: tables.Looked | None = None,
+    said: choices.Choices = NOTHING_SAID,
     item: np.ndarray | None = None,
     alike: np.ndarray | None = None,
 ) -> Family:
     """Labels, tasks, groups and split of checked rows, and their card."""
-    said = choices.Choices({}) if looked is None else looked.choices
+    said = said if looked is None else looked.choices
     name = roles.label.name
     y, classes = cells.labels(name, roles.label, rules.kind, rules.positive, said.of(name))
     if looked is not None and rules.leaks == "refuse":

@@ -81,7 +81,7 @@ def look(
     if not own:
         raise DataError(f"{path} has no column left to predict from; it has {listed(list(raw))}")
     looked = tuple(examine(name, raw[name], said.of(name)) for name in own)
-    _used(raw, said)
+    used(raw, said)
     return Looked(path, raw, notes, said, given, tuple(drop), looked)
 
 
@@ -97,7 +97,7 @@ def _present(path: Path, raw: pd.DataFrame, names: Sequence[str]) -> None:
                             "header")  # fmt: skip
 
 
-def _used(raw: pd.DataFrame, said: Choices) -> None:
+def used(raw: pd.DataFrame, said: Choices) -> None:
     """Refuses a code of missing cells that is nowhere: it would be told and do nothing."""
     for code in said.missing:
         if not any(_holds(raw[name], code) for name in raw):
