@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 
-from metajax.subgroups import bands, by_group, named
+from metajax.subgroups import bands, by_group, markdown, named
 from metajax.types import TaskSpec
 
 BINARY, NAMES = TaskSpec(2, "multiclass"), ("auroc", "accuracy", "brier")
@@ -118,6 +118,40 @@ def test_the_naive_interval_would_not_cover():
         ))  # fmt: skip
         misses.append(gap.value > half)
     assert np.mean(misses) > 0.1
+
+
+def test_episodes_are_averaged_and_their_patients_drawn_together():
+    """Three episodes judge overlapping patients; a score is the mean of the episodes' scores."""
+    rng = np.random.default_rng(8)
+    z, y, group = patients(rng, 90)
+    rows = np.stack([rng.permutation(90)[:60] for _ in range(3)])
+    noise = z[rows] + 0.3 * rng.normal(size=rows.shape)
+    outputs, one_hot = np.stack([0 * noise, noise], -1), np.eye(2)[y[rows]]
+    mask = np.ones_like(one_hot)
+    mask[2, 50:] = 0  # padding
+    found = by_group(BINARY, outputs, one_hot, mask, group[rows], ("auroc",), rng, clusters=rows,
+                     draws=300)  # fmt: skip
+    each = [
+        roc_auc_score(y[r][m], o[m]) for o, r, keep in zip(noise, rows, mask[..., 0], strict=True)
+        for m in [(group[r] == 0) & (keep > 0)]
+    ]  # fmt: skip
+    line = found.lines[0]
+    assert np.isclose(line.score, np.mean(each), atol=1e-5)
+    assert line.patients == len(np.unique(rows[(group[rows] == 0) & (mask[..., 0] > 0)]))
+    apart = by_group(BINARY, outputs, one_hot, mask, group[rows], ("auroc",), rng, draws=300,
+                     clusters=rows + 100 * np.arange(3)[:, None])  # fmt: skip
+    # As if each episode had patients of its own: too narrow.
+    assert apart.lines[0].high - apart.lines[0].low < 0.8 * (line.high - line.low)
+
+
+def test_a_table_tells_small_groups_and_whether_groups_are_apart():
+    z, y, _ = patients(np.random.default_rng(9), 220)
+    group = np.array(["a|b"] * 100 + ["c\nd"] * 115 + ["few"] * 5)
+    text = markdown(scored(z, y, group, ("accuracy",)))
+    assert "| accuracy | a\\|b | 100 | 100 | 0." in text and "c d" in text
+    assert "5 patients, fewer than 10" in text and "of 2 groups" in text
+    assert "not told apart" in text
+    assert "No two groups" in markdown(scored(z, y, np.zeros(220), ("accuracy",)))
 
 
 def test_regression_and_bands():

@@ -1,10 +1,4 @@
-"""Any score by sex, age band or site, with intervals, and the gap between groups (floor 2).
-
-Patients are drawn with replacement, the same draws for all groups, so gaps know that a patient can
-be in several. The gap is that of the groups with the highest and the lowest score; choosing these
-two after the fact makes it look larger than it is, so its interval is simultaneous: it would hold
-for all pairs of groups together. Groups too small for a score are listed, and said to be.
-"""
+"""Scores of groups and their gaps, by a bootstrap over patients (a part of `subgroups`)."""
 
 from __future__ import annotations
 
@@ -19,9 +13,9 @@ from scipy import stats
 
 from metajax import metrics
 from metajax.statistics import MIN_CLUSTERS
+from metajax.subgroups.groups import MISSING, named
 from metajax.types import TaskSpec
 
-MISSING = "missing"
 MOST = 100  # groups; more are a number or a name, not a group
 LEAST_CLASS = 5  # patients of each of two classes
 _CELLS = 2_000_000  # rows times draws of one call
@@ -88,32 +82,6 @@ class Subgroups(NamedTuple):
     gaps: tuple[Gap, ...]
 
 
-def bands(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
-    """Names (N,) of the bands of a number: age, say.
-
-    Args:
-      values: (N,) numbers, NaN where missing.
-      edges: rising; a value that is an edge belongs to the band above.
-
-    Raises:
-      ValueError: for edges that do not rise, or none.
-    """
-    values, edges = np.asarray(values, np.float64), np.asarray(edges, np.float64)
-    if not len(edges) or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
-        raise ValueError(f"edges of bands rise; got {edges.tolist()}")
-    told = [f"{e:g}" for e in edges]
-    between = [f"{a} to under {b}" for a, b in zip(told, told[1:], strict=False)]
-    names = np.array([f"under {told[0]}", *between, f"{told[-1]} and over", MISSING])
-    place = np.searchsorted(edges, values, side="right")
-    return names[np.where(np.isnan(values), len(edges) + 1, place)]
-
-
-def named(values: Sequence[object]) -> np.ndarray:
-    """Names (N,) of groups from any values; empty text, None and NaN are "missing"."""
-    gone = [v is None or v != v or not str(v).strip() for v in values]
-    return np.array([MISSING if g else str(v).strip() for v, g in zip(values, gone, strict=True)])
-
-
 def by_group(
     spec: TaskSpec,
     outputs: np.ndarray,
@@ -132,14 +100,16 @@ def by_group(
 
     Args:
       spec: kind and number of outputs.
-      outputs: (N, C) logits, log-probabilities or regression means, as for `metajax.metrics.score`;
-        of rows that the model did not learn from.
-      y: (N, C) labels.
-      mask: (N, C) weights, 0 where there is no label.
-      group: (N,) values of the column.
+      outputs: (N, C) logits, log-probabilities or regression means, as for `metajax.metrics.score`,
+        of rows that the model did not learn from; or (E, N, C) of E episodes. A score then is the
+        mean over the episodes in which it is defined, and what other supports would change is not
+        in the intervals.
+      y: (N, C) or (E, N, C) labels.
+      mask: likewise, weights, 0 where there is no label.
+      group: (N,) or (E, N) values of the column.
       names: metrics of this kind.
       rng: draws patients.
-      clusters: (N,) the patient of each row; None: each row is one.
+      clusters: (N,) or (E, N) the patient of each row; None: each row is one.
       draws: bootstrap samples.
       level: coverage aimed at, in (0, 1).
       least: patients that a group needs; where there are two classes, `LEAST_CLASS` of each.
@@ -153,23 +123,27 @@ def by_group(
       ValueError: for shapes that do not fit, an unknown metric, or more than 100 groups.
     """
     outputs, y, mask = (np.asarray(part, np.float32) for part in (outputs, y, mask))
-    group = named(group)
-    rows = len(y)
-    patient = np.arange(rows) if clusters is None else np.asarray(clusters)
-    if y.shape != mask.shape or not len(outputs) == len(group) == len(patient) == rows:
+    patient = np.arange(y[..., 0].size).reshape(y.shape[:-1]) if clusters is None else clusters
+    group, patient = np.asarray(group, object), np.asarray(patient)
+    if y.shape != mask.shape or not (
+        outputs.shape[: y.ndim] == y.shape and group.shape == patient.shape == y.shape[:-1]
+    ):
         raise ValueError(
             "outputs, y, mask, group and clusters are of the same rows; got "
             f"{outputs.shape}, {y.shape}, {mask.shape}, {group.shape} and {patient.shape}"
         )
+    group = named(group.ravel()).reshape(group.shape)
+    if y.ndim == 2:
+        outputs, y, mask, group, patient = (a[None] for a in (outputs, y, mask, group, patient))
     if unknown := [name for name in names if name not in metrics.METRICS[spec.kind]]:
         known = ", ".join(metrics.METRICS[spec.kind])
         raise ValueError(f"unknown {spec.kind} metric {unknown[0]!r}; choose from {known}")
-    there = mask.max(axis=1) > 0
+    there = mask.max(axis=-1) > 0
     listed = sorted(set(group[there]) - {MISSING}) + [MISSING] * (MISSING in group[there])
     if len(listed) > MOST:
         raise ValueError(f"{len(listed)} groups are more than {MOST}: a column of many values is "
                          "no group. Remedy: put numbers into bands")  # fmt: skip
-    _, place = np.unique(patient, return_inverse=True)
+    place = np.unique(patient, return_inverse=True)[1].reshape(patient.shape)
     people = int(place.max(initial=-1)) + 1
     drawn = rng.multinomial(people, np.full(people, 1 / max(people, 1)), size=draws)
     two = spec.kind == "multiclass" and spec.outputs == 2
@@ -180,8 +154,8 @@ def by_group(
         note = f"{count} patients, fewer than {least}" if count < least else ""
         positive = -1
         if two:
-            positive = int((y[mine, 1] > 0).sum())
-            of_class = [len(np.unique(place[mine & (y[:, c] > 0)])) for c in (0, 1)]
+            positive = int((y[mine][:, 1] > 0).sum())
+            of_class = [len(np.unique(place[mine & (y[..., c] > 0)])) for c in (0, 1)]
             if not note and min(of_class) < LEAST_CLASS:
                 note = f"{min(of_class)} patients of one class, fewer than {LEAST_CLASS}"
         facts.append((name, int(mine.sum()), count, positive, note))
@@ -189,14 +163,13 @@ def by_group(
             scores.append(np.full(len(names), np.nan))
             samples.append(np.full((draws, len(names)), np.nan))
         else:
-            ask = partial(_scores, spec, tuple(names), outputs, y, mask * mine[:, None])
-            scores.append(np.asarray(ask(np.ones((1, rows), np.float32)), np.float64)[0])
-            step = max(1, min(draws, _CELLS // max(rows, 1)))
+            ask = partial(_scores, spec, tuple(names), outputs, y, mask * mine[..., None])
+            scores.append(np.asarray(ask(np.ones((1, *mine.shape), np.float32)), np.float64)[0])
+            step = max(1, min(draws, _CELLS // max(mine.size, 1)))
             full = -(-draws // step) * step  # the last call has as many as the others
-            weights = drawn[np.arange(full) % draws]
-            samples.append(np.concatenate([
-                ask(weights[i : i + step, place].astype(np.float32)) for i in range(0, full, step)
-            ])[:draws])  # fmt: skip
+            weights = drawn[np.arange(full) % draws].astype(np.float32)
+            parts = [ask(weights[i : i + step][:, place]) for i in range(0, full, step)]
+            samples.append(np.concatenate(parts)[:draws])
     lines, gaps = [], []
     for m, metric in enumerate(names):
         value = np.array([s[m] for s in scores])
@@ -214,13 +187,13 @@ def by_group(
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _scores(spec, names, outputs, y, mask, weights):
-    """Scores (B, metrics) under B weightings (B, N) of the rows."""
+    """Scores (B, metrics) under weightings (B, E, N): means over the episodes that define one."""
 
     def one(w):
-        found = metrics.score(spec, outputs, y, mask * w[:, None])
-        return jnp.stack([found[name] for name in names])
+        found = jax.vmap(partial(metrics.score, spec))(outputs, y, mask * w[..., None])
+        return jnp.stack([jnp.nanmean(found[name]) for name in names])
 
-    return jax.vmap(one)(weights)
+    return jax.lax.map(one, weights, batch_size=max(1, min(len(weights), 64)))
 
 
 def _line(metric, fact, value, sample, level) -> Line:
