@@ -67,6 +67,8 @@ class Flags:
     """Folder of the real data (default: METAJAX_DATA); absent files are downloaded."""
     results: str = "results"
     """Where records and tables go."""
+    again: bool = False
+    """Make finished runs anew whose source files have changed since; otherwise they are named."""
 
 
 SMOKE = Flags(
@@ -181,7 +183,7 @@ def main() -> int:
         disk.write(folder / "published.csv", text)
         benchmark = drug_discovery.build(BENCHMARK, flags.shots, flags.data_dir)
         for config in configs:
-            runs.run(config, benchmark, folder, console.print)
+            runs.run_many([config], benchmark, folder, console.print, again=flags.again)
     except (ValueError, OSError) as error:
         return commands.fail(error)
     return commands.finish(console, folder, write_tables)

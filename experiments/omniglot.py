@@ -37,7 +37,7 @@ import optax
 import pandas as pd
 from rich.console import Console
 
-from metajax import commands, describe, layout, limits, nn, records, suites, sweeps
+from metajax import commands, describe, layout, limits, nn, origins, records, suites, sweeps
 from metajax.benchmarks import from_classes
 from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, complete
 from metajax.datasets import Family
@@ -106,6 +106,8 @@ class Flags:
     """Folder of the real data (default: METAJAX_DATA); absent files are downloaded."""
     results: str = "results"
     """Where records and tables go."""
+    again: bool = False
+    """Make finished runs anew whose source files have changed since; otherwise they are named."""
 
 
 SMOKE = Flags(preset="smoke", steps=4, steps_per_call=2, channels=8)
@@ -163,7 +165,9 @@ def run(method: str, flags: Flags, family: Family, folder: Path, console: Consol
     how, config = PROTOCOLS[method], configuration(method, flags)
     train = config.train
     name = records.run_id(config, (family.card,), definition(method))
-    if records.is_complete(folder / "runs" / name):
+    own = origins.of_script(__file__, config, families=("omniglot",))
+    if said := records.standing(folder / "runs" / name, own, again=flags.again):
+        console.print(f"{method}: {said}")
         return
     started = time.perf_counter()
     training, validation, test = sources(family, method)
@@ -211,7 +215,7 @@ def run(method: str, flags: Flags, family: Family, folder: Path, console: Consol
         folder / "runs" / f".tmp-{name}", folder / "runs" / name,
         identity=records.identity(config, definition(method)),
         environment=records.environment((family.card,)), history=history, result=result,
-        arrays=columns,
+        arrays=columns, origins=own, replace=True,
     )  # fmt: skip
 
 

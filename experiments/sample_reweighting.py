@@ -69,6 +69,8 @@ class Flags:
     """Where records and tables go."""
     wandb: Literal["online", "offline", "disabled"] | None = None
     """Mirror runs to Weights & Biases; default: WANDB_MODE, or offline (online under an agent)."""
+    again: bool = False
+    """Make finished runs anew whose source files have changed since; otherwise they are named."""
     tables: bool = True
     """Write tables and report in the end; False where other commands make runs at the same time."""
 
@@ -143,9 +145,11 @@ def main() -> int:
         for method in methods:
             started = time.monotonic()
             draws, steps = flags.draws or data.draws, flags.steps or data.steps
-            made, new = run(method, setting, families[setting.data], draws, steps, folder)
-            took = f"{time.monotonic() - started:.0f} s" if new else "finished before"
-            console.print(f"{setting.name} {method}: {took}")
+            made, said = run(
+                method, setting, families[setting.data], draws, steps, folder, again=flags.again
+            )
+            said = said or f"{time.monotonic() - started:.0f} s"
+            console.print(f"{setting.name} {method}: {said}")
             tracking.mirror(made, mode=flags.wandb, folder=folder)
     if not flags.tables:
         return 0

@@ -31,7 +31,7 @@ import optax
 import pandas as pd
 from rich.console import Console
 
-from metajax import commands, describe, limits, records, sweeps
+from metajax import commands, describe, limits, origins, records, sweeps
 from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, build_encoder, complete
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
@@ -65,6 +65,8 @@ class Flags:
     """Seeds."""
     results: str = "results"
     """Where records and tables go."""
+    again: bool = False
+    """Make finished runs anew whose source files have changed since; otherwise they are named."""
 
 
 PRESETS = {"full": Flags(), "smoke": Flags(preset="smoke", steps=500, seeds=(0,))}
@@ -120,13 +122,14 @@ def as_today(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
     return configuration(config.learner, config.seed, config.train.steps), definition()
 
 
-def run(method: str, seed: int, steps: int, folder: Path) -> None:
-    """Trains one method with one seed and writes its record, unless that is there."""
+def run(method: str, seed: int, steps: int, folder: Path, *, again: bool = False) -> str:
+    """Trains one method with one seed and writes its record, unless that is there: what is said."""
     config = configuration(method, seed, steps)
     train = config.train
     name = records.run_id(config, (), definition())
-    if records.is_complete(folder / "runs" / name):
-        return
+    own = origins.of_script(__file__, config, learners=("pooled", "maml"))
+    if said := records.standing(folder / "runs" / name, own, again=again):
+        return said
     started = time.perf_counter()
     world = sinusoid(shots=SHOTS, queries=QUERIES, oracle=method == "oracle")
     history = []
@@ -156,8 +159,9 @@ def run(method: str, seed: int, steps: int, folder: Path) -> None:
     records.write_record(
         folder / "runs" / f".tmp-{name}", folder / "runs" / name,
         identity=records.identity(config, definition()), environment=records.environment(()),
-        history=history, result=result, arrays=columns | arrays,
+        history=history, result=result, arrays=columns | arrays, origins=own, replace=True,
     )  # fmt: skip
+    return f"{fitted - started:.0f} s"
 
 
 def runs_of(runs: list[Run], method: str) -> list[Run]:
@@ -243,9 +247,8 @@ def main() -> int:
     console = Console()
     for method in METHODS:
         for seed in flags.seeds:
-            started = time.monotonic()
-            run(method, seed, flags.steps, folder)
-            console.print(f"{method}, seed {seed}: {time.monotonic() - started:.0f} s")
+            said = run(method, seed, flags.steps, folder, again=flags.again)
+            console.print(f"{method}, seed {seed}: {said}")
     return commands.finish(console, folder, write_tables)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from metajax import layout, limits, report, sweeps, tables, tracking
+from metajax import layout, limits, records, report, sweeps, tables, tracking
 from metajax.config import HOST_BASELINES, Inner, Method, RunConfig, resolved, unused
 from metajax.given import EncoderFlags, EvaluateFlags, TrainFlags, as_flags, given
 from metajax.suites import CORE_METHODS, Entry, find, own_settings
@@ -60,6 +60,8 @@ class Flags:
     """Mirror runs to Weights & Biases; default: WANDB_MODE, or offline (online under an agent)."""
     workers: int = 2
     """Processes of one core each."""
+    again: bool = False
+    """Make finished runs anew whose source files have changed since; otherwise they are named."""
 
 
 # Small enough that every benchmark of a suite takes seconds.
@@ -263,6 +265,8 @@ def run_suite(
         one = outcome.config
         console.print(f"failed: {one.benchmark} {one.learner} s{one.seed}: {outcome.error}")
     finished = [outcome.folder for outcome in outcomes if outcome.folder is not None]
+    for line in told_kept((one.folder.name, one.kept) for one in outcomes if one.folder):
+        console.print(line, soft_wrap=True)
     if not finished:
         return 1
     try:
@@ -324,8 +328,26 @@ def _run(console: Console, configs, build, folder: Path, flags: Any) -> list[swe
             progress.print(f"{one.benchmark} {one.learner}: {len(group)} run(s)")
 
         return sweeps.run_all(
-            configs, build, folder, data_dir=flags.data_dir, workers=flags.workers, on_done=on_done
-        )
+            configs, build, folder, data_dir=flags.data_dir, workers=flags.workers,
+            again=getattr(flags, "again", False), on_done=on_done,
+        )  # fmt: skip
+
+
+def told_kept(found: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines on finished records that were kept though they may be out of date, each thing once.
+
+    Args:
+      found: the name of a record, and what is to be said of it (`metajax.records.kept`).
+    """
+    said: dict[str, list[str]] = {}
+    for name, what in found:
+        if what and what != records.FINISHED:
+            said.setdefault(what, []).append(name)
+    return [
+        f"{names[0]}: {what}" if len(names) == 1 else
+        f"{len(names)} runs ({', '.join(names[:3])}{', ...' * (len(names) > 3)}): {what}"
+        for what, names in said.items()
+    ]  # fmt: skip
 
 
 def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str | None) -> None:

@@ -16,7 +16,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,22 @@ import jax
 import numpy as np
 
 import metajax
-from metajax import precision
+from metajax import precision, sources
 from metajax.config import RunConfig
 from metajax.datasets import Card
 from metajax.disk import Claimed, claim, naming, write, write_json
-from metajax.recorded import best_validation
+from metajax.recorded import SOURCES, best_validation, read_sources
 
 __all__ = [
-    "NUMBERS_VERSION", "PACKAGES", "Claimed", "best_validation", "claim", "environment",
-    "identity", "is_complete", "name_of", "run_id", "told_cards", "usage", "write_json",
-    "write_record",
+    "FINISHED", "NUMBERS_VERSION", "PACKAGES", "SOURCES", "Claimed", "best_validation", "claim",
+    "environment", "identity", "is_complete", "kept", "name_of", "outdated", "run_id", "settle",
+    "sources_of", "standing", "told_cards", "usage", "write_json", "write_record",
 ]  # fmt: skip
 # Raised when a change of code changes what a number means: old runs are then other runs.
 NUMBERS_VERSION = 1
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
 
+FINISHED = "finished before"
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # what getrusage counts in
 
 
@@ -164,6 +165,8 @@ def write_record(
     result: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
     predictions: Mapping[str, np.ndarray] | None = None,
+    origins: Mapping[str, str] | None = None,
+    replace: bool = False,
 ) -> None:
     """Completes the record in its temporary folder and renames that into place.
 
@@ -176,6 +179,8 @@ def write_record(
       result: status, units, times.
       arrays: the content of scores.npz; without any (the run diverged) there is no such file.
       predictions: the content of predictions.npz, likewise.
+      origins: digests of the files that the numbers come from; see `metajax.origins`.
+      replace: a record that is there, once this one is whole.
 
     Raises:
       OSError: if the disk is full or read-only; the temporary folder is then left as it is.
@@ -183,6 +188,8 @@ def write_record(
     partial.mkdir(parents=True, exist_ok=True)
     write_json(partial / "config.json", identity)
     write_json(partial / "environment.json", environment)
+    if origins is not None:
+        write_json(partial / SOURCES, origins)
     lines = "".join(json.dumps(line, sort_keys=True) + "\n" for line in history)
     write(partial / "metrics.jsonl", lines)
     for file, content in (("scores.npz", arrays), ("predictions.npz", predictions)):
@@ -194,8 +201,76 @@ def write_record(
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-    if is_complete(folder):
+    if is_complete(folder) and not replace:
         return
-    if folder.exists():  # a record that lost its result: all of it is written again
-        shutil.rmtree(folder)
+    if folder.exists():  # a record to replace, or one that lost its result
+        old = _replaced(folder)
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
     partial.rename(folder)
+    shutil.rmtree(_replaced(folder), ignore_errors=True)
+
+
+def _replaced(folder: Path) -> Path:
+    """Where a record waits until the one that replaces it is in its place."""
+    return folder.with_name(f".replaced-{folder.name}")
+
+
+def settle(folder: Path) -> None:
+    """Tidies up after a process that was killed as it replaced this record: the old one is back."""
+    old = _replaced(folder)
+    if not old.is_dir():
+        return
+    if is_complete(folder) or not is_complete(old):
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        old.rename(folder)
+
+
+def sources_of(folder: Path) -> dict[str, str] | None:
+    """The digests of sources that a record keeps; None if it was made before they were kept."""
+    try:
+        return read_sources(folder)
+    except ValueError:  # damaged: nothing is known
+        return None
+
+
+def outdated(folder: Path, now: Mapping[str, str] | None = None) -> list[str]:
+    """The source files that have changed since a record was made; none if it keeps no sources.
+
+    Args:
+      folder: of the record.
+      now: today's digests of the files that its numbers would come from.
+    """
+    return sources.changed(sources_of(folder) or {}, now)
+
+
+def standing(folder: Path, now: Mapping[str, str], *, again: bool = False) -> str:
+    """What is to be said of a finished record that stays; nothing if the run is to be made.
+
+    Args:
+      folder: of the record, claimed.
+      now: today's digests of the sources; see `metajax.origins`.
+      again: a record whose sources have changed since does not stay.
+    """
+    settle(folder)
+    if not is_complete(folder):
+        return ""
+    files = outdated(folder, now)
+    return "" if files and again else kept(folder, files)
+
+
+def kept(folder: Path, files: Sequence[str]) -> str:
+    """What is said of a finished record that is not made again.
+
+    Args:
+      folder: of the record.
+      files: see `outdated`.
+    """
+    if files:
+        has = "has" if len(files) == 1 else "have"
+        return f"kept, but {', '.join(files)} {has} changed since: --again runs it anew"
+    if sources_of(folder) is None:
+        return "kept; it is older than the digests of sources, so what has changed is not known"
+    return FINISHED

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metajax import baselines, checkpoints, layout, records
+from metajax import baselines, checkpoints, layout, origins, records, sources
 from metajax.benchmarks import Benchmark, Fold, defined
 from metajax.config import (
     HOST_BASELINES,
@@ -67,6 +67,8 @@ def run_many(
     progress: Progress = logger.info,
     *,
     wait: bool = True,
+    again: bool = False,
+    on_kept: Callable[[str, str], Any] | None = None,
 ) -> list[Path]:
     """Runs configurations that are `alike` in one program, but those with a finished record.
 
@@ -76,6 +78,9 @@ def run_many(
       suite_folder: ``results/<suite>``; the records go to ``runs/<id>`` in it.
       progress: receives one line of text at a time.
       wait: for another process that makes one of these runs, instead of raising.
+      again: makes those anew whose source files have changed since.
+      on_kept: receives the name of every finished record that is kept, and what is to be said of it
+        (`metajax.records.kept`).
 
     Returns:
       The folders of the records. A diverged run has one too; its status says so. Interrupted, the
@@ -95,13 +100,20 @@ def run_many(
     names = [records.run_id(one, benchmark.cards, definition) for one in configs]
     every = dict(zip(names, configs, strict=True))
     with records.claim(home, names, wait=wait):
-        todo = [name for name in every if not records.is_complete(home / name)]
-        for name in names:
-            if name not in todo:
-                progress(f"{name}: finished before")
+        own = origins.of_run(configs[0], benchmark)
+        todo = []
+        for name in every:
+            said = records.standing(home / name, own, again=again)
+            if not said:
+                todo.append(name)
+                continue
+            progress(f"{name}: {said}")
+            if on_kept is not None:
+                on_kept(name, said)
         while todo:
             together = _interrupted(home, every, todo) or todo
-            _run_together({n: every[n] for n in together}, benchmark, home, progress)
+            members = {name: every[name] for name in together}
+            _run_together(members, benchmark, home, progress, own, {*todo})
             todo = [name for name in todo if name not in together]
     return [home / name for name in names]
 
@@ -133,13 +145,23 @@ def _interrupted(home: Path, every: dict[str, RunConfig], todo: list[str]) -> li
 
 
 def _run_together(
-    configs: dict[str, RunConfig], benchmark: Benchmark, home: Path, progress: Progress
+    configs: dict[str, RunConfig],
+    benchmark: Benchmark,
+    home: Path,
+    progress: Progress,
+    origin: dict[str, str],
+    todo: set[str],
 ) -> None:
-    """Trains and tests the runs of one program, and writes those records that are not there."""
+    """Trains and tests the runs of one program, and writes the records that are to do."""
     partial = _partial(home, list(configs))
+    if files := sources.changed(records.sources_of(partial) or {}, origin):
+        progress(f"{', '.join(files)} changed since the last checkpoint: it starts anew")
+        shutil.rmtree(partial)
     partial.mkdir(parents=True, exist_ok=True)
+    records.write_json(partial / records.SOURCES, origin)
     if len(configs) > 1:
         records.write_json(partial / "together.json", list(configs))
+    redone = {name for name in todo if records.is_complete(home / name)}
     environment, definition = records.environment(benchmark.cards), defined(benchmark)
     started = time.perf_counter()
     members = list(configs.values())
@@ -152,7 +174,7 @@ def _run_together(
     for (name, config), (history, result, arrays, predictions) in zip(
         configs.items(), outcomes, strict=True
     ):
-        if records.is_complete(home / name):
+        if name not in todo:
             continue
         result |= {
             "protocol": benchmark.protocol,
@@ -166,7 +188,7 @@ def _run_together(
         records.write_record(
             own, home / name, identity=records.identity(config, definition),
             environment=environment, history=history, result=result, arrays=arrays,
-            predictions=predictions,
+            predictions=predictions, origins=origin, replace=name in redone,
         )  # fmt: skip
         if own != home / f".tmp-{name}":  # of a command that made this run alone, cut off
             shutil.rmtree(home / f".tmp-{name}", ignore_errors=True)

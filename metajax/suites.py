@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from metajax import datasets, describe
+from metajax import datasets, describe, records
 from metajax.baselines import REGRESSORS
 from metajax.benchmarks import (
     Benchmark,
@@ -22,7 +22,7 @@ from metajax.benchmarks import (
     from_world,
     leave_one_task_out,
 )
-from metajax.config import HOST_BASELINES, METHODS, Encoder, Evaluate, Train
+from metajax.config import HOST_BASELINES, METHODS, Encoder, Evaluate, RunConfig, Train
 from metajax.given import EncoderFlags, EvaluateFlags, TrainFlags, given
 from metajax.learners import BASELINES
 from metajax.learners import METHODS as LEARNED
@@ -136,6 +136,19 @@ def find(entries: Sequence[Entry], name: str) -> Entry:
     return known[name]
 
 
+def planned(entries: Sequence[Entry], config: RunConfig) -> str | None:
+    """The name of the record that a run will have; None if only its data tell.
+
+    Raises:
+      ValueError: for an unknown benchmark, or a function that has no name.
+    """
+    entry = find(entries, config.benchmark)
+    card = datasets.CARDS.get(entry.family)
+    if card is None or entry.transform is not None:  # which may change the card
+        return None
+    return records.run_id(config, [card], definition(entry))
+
+
 @cache
 def load(family: str, data_dir: str | None) -> datasets.Family:
     """A family, read once in this process."""
@@ -166,7 +179,8 @@ def build_entry(
     """
     told = definition(entry)
     made = _build_entry(entry, family, name, shots)
-    return made._replace(definition=told)
+    given = describe.functions((entry.transform, entry.prepare))
+    return made._replace(definition=told, functions=tuple(given))
 
 
 def _build_entry(

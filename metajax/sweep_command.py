@@ -17,8 +17,8 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from metajax import commands, limits, sweeps, tracking
-from metajax.sweep_plans import Plan, as_flag, check, together
+from metajax import commands, limits, records, suites, sweeps, tracking
+from metajax.sweep_plans import Plan, Program, as_flag, check, together
 
 # Flags of the sweep that stand above the file's.
 OWN = ("results", "data_dir", "wandb")
@@ -74,6 +74,8 @@ class SweepFlags:
     """Folder of the real data (default: the file's, or METAJAX_DATA)."""
     wandb: Literal["online", "offline", "disabled"] | None = None
     """Mirror runs to Weights & Biases; default: the file's, WANDB_MODE, or offline."""
+    again: bool = False
+    """Make finished runs anew whose source files have changed since; otherwise they are named."""
     dry_run: bool = False
     """Check the file and list what would run."""
     slurm: Slurm = dataclasses.field(default_factory=Slurm)
@@ -104,9 +106,12 @@ def main() -> int:
             f"{flags.file}: {plan.trials} trials are {len(plan.configs)} runs in {len(every)} "
             f"programs; shard {part} of {parts} has {sum(map(len, mine))} runs"
         )
+        for note in plan.notes:
+            console.print(note, soft_wrap=True)
         if flags.dry_run:
+            folder = commands.folder_of(plan.flags, plan.program.suite)
             for group in mine:
-                console.print(_told(group), soft_wrap=True)
+                console.print(_told(group) + _done(group, plan.program, folder), soft_wrap=True)
             return 0
         if flags.slurm.jobs:
             return _submit(console, flags, plan)
@@ -135,6 +140,17 @@ def _told(group: Sequence[sweeps.Task]) -> str:
     return f"{one.benchmark} {one.learner}: {len(group)} run(s), seeds {seeds}"
 
 
+def _done(group: Sequence[sweeps.Task], program: Program, folder: Path) -> str:
+    """How many of these runs are finished; nothing where that takes their data to know."""
+    if program.build is None:
+        return ""
+    names = [suites.planned(program.entries, config) for config in group]
+    if None in names:
+        return ""
+    done = sum(records.is_complete(folder / "runs" / name) for name in names)
+    return f", {done} finished before" if done else ""
+
+
 def _submit(console: Console, given: SweepFlags, plan: Plan) -> int:
     """Submits one job a shard."""
     try:
@@ -153,7 +169,7 @@ def _submit(console: Console, given: SweepFlags, plan: Plan) -> int:
         **({"slurm_partition": slurm.partition} if slurm.partition else {}),
     )  # fmt: skip
     script = Path(__file__).resolve().parents[1] / "scripts" / "sweep.py"
-    same = {n: getattr(given, n) for n in ("workers", "retries", "search_seed", *OWN)}
+    same = {n: getattr(given, n) for n in ("workers", "retries", "search_seed", "again", *OWN)}
     command = [sys.executable, str(script), str(given.file.resolve())]
     command += [as_flag(n.replace("_", "-"), v) for n, v in same.items() if v is not None]
     if given.workers > 1:  # as in the worker processes of a whole sweep: the same bits
@@ -191,9 +207,13 @@ def _run(
         if program.build is None:
             own = {name: getattr(plan.flags, name) for name in OWN}
             options["common"] = [as_flag(name, v) for name, v in own.items() if v is not None]
+            options["common"] += [as_flag("again", True)] * given.again
             outcomes = sweeps.run_scripts(tasks, program.path, folder, **options)
         else:
-            outcomes = sweeps.run_all(tasks, program.build, folder, data_dir=data_dir, **options)
+            options |= {"data_dir": data_dir, "again": given.again}
+            outcomes = sweeps.run_all(tasks, program.build, folder, **options)
+            for line in commands.told_kept((o.folder.name, o.kept) for o in outcomes if o.folder):
+                console.print(line, soft_wrap=True)
     failed = [outcome for outcome in outcomes if outcome.folder is None]
     for outcome in failed:
         console.print(f"failed: {_told([outcome.config])}: {outcome.error}")

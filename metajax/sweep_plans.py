@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from metajax import commands, runs, surroundings, sweep_files, sweeps, tables
+from metajax.config import RunConfig
 from metajax.metrics import METRICS
 from metajax.suites import Entry
 from metajax.sweep_files import Scalar, SweepFile, suggestion
 
 # One results folder and one set of defaults for all trials of a sweep.
-COMMON = ("preset", "results", "data_dir", "wandb", "workers")
+COMMON = ("preset", "results", "data_dir", "wandb", "workers", "again")
+TEST_SCORE = re.compile(rf"(?:{'|'.join(tables.DRAWS)})/(\w+)@(\d+)")
 VALIDATED = {metric for metric, _ in runs.SELECTION.values()}
 
 
@@ -57,6 +59,7 @@ class Plan(NamedTuple):
         makes its runs itself.
       metric: the score to report, or None; with whether more of it is better.
       parsed: the flags of every trial, of a script that makes its runs itself.
+      notes: what is dropped, which trials are one run, and what to think twice about; a line each.
     """
 
     program: Program
@@ -65,6 +68,7 @@ class Plan(NamedTuple):
     configs: list[sweeps.Task]
     metric: tuple[str, bool] | None
     parsed: Sequence[Any] = ()
+    notes: Sequence[str] = ()
 
 
 def load_program(sweep: SweepFile) -> Program:
@@ -142,7 +146,7 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
     parsed = _values(program, sweep, [*sweep.extra, *fixed])
     found: dict[sweeps.Task, None] = {}
     trials = sweep_files.trials(sweep, search_seed)
-    every = []
+    every, dropped, members = [], {}, {}
     for trial in trials:
         flags = base
         for name, value in trial.items():
@@ -155,15 +159,44 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
                 found[*sweep.extra, *given] = None
             else:
                 suite = program.suite
-                configs = commands.configurations(flags, program.entries, suite, trial=True)
+                before = commands.with_flags(program.presets.get(flags.preset))
+                configs = commands.configurations(
+                    flags, program.entries, suite, trial=True, base=before, dropped=dropped
+                )
                 found |= dict.fromkeys(configs)
+                for config in configs:
+                    members.setdefault(config, []).append(trial)
         except ValueError as error:
             raise sweep.error(_culprit(trial, str(error)), str(error)) from error
     if program.build is not None and sweep.metric is not None:
         _check_metric(sweep, {k for config in found for k in config.shots})
     if not found:
         raise sweep.error("parameters", "none of the learners applies to any of the benchmarks")
-    return Plan(program, flags, len(trials), list(found), sweep.metric, every)
+    notes = [*commands.told_dropped(dropped), *_merged(members), *_tested(sweep)]
+    return Plan(program, flags, len(trials), list(found), sweep.metric, every, notes)
+
+
+def _merged(members: Mapping[RunConfig, Sequence[Mapping[str, Scalar]]]) -> list[str]:
+    """Which trials are one run, by the parameters that they differ in."""
+    said: dict[str, dict[str, None]] = {}
+    for config, trials in members.items():
+        names = [name for name in trials[0] if len({repr(one[name]) for one in trials}) > 1]
+        if names:
+            said.setdefault(", ".join(names), {})[config.learner] = None
+    return [
+        f"one run: trials of {', '.join(learners)} that differ in {names} only"
+        for names, learners in said.items()
+    ]
+
+
+def _tested(sweep: SweepFile) -> list[str]:
+    """A warning if the sweep's metric is a score of the test tasks."""
+    name = sweep.metric[0] if sweep.metric is not None else ""
+    if not TEST_SCORE.fullmatch(name):
+        return []
+    return [f"warning: {sweep.path}, line {sweep.lines['metric']}: {name} is a score of the test "
+            "tasks; what is chosen by it looks better than it is. Remedy: a validation score, such "
+            "as best/validation/auroc"]  # fmt: skip
 
 
 def _values(
@@ -194,7 +227,7 @@ def _values(
 def _check_metric(sweep: SweepFile, shots: set[int]) -> None:
     """Refuses a metric that no summary of a run holds: W&B and the display would show none."""
     name, metrics = sweep.metric[0], {m for names in METRICS.values() for m in names}
-    told = re.fullmatch(rf"(?:{'|'.join(tables.DRAWS)})/(\w+)@(\d+)", name)
+    told = TEST_SCORE.fullmatch(name)
     tuned = re.fullmatch(r"best/validation/(\w+)", name)
     metric, known = (told or tuned or [None, ""])[1], VALIDATED if tuned else metrics
     if metric not in known and (told or tuned):

@@ -55,6 +55,7 @@ class Outcome(NamedTuple):
     folder: Path | None
     error: str = ""
     claimed: bool = False  # not an error: another process is making it
+    kept: str = ""  # what is to be said of a record that was there; see `metajax.records.kept`
 
 
 class Job(NamedTuple):
@@ -78,15 +79,21 @@ def programs(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
 
 
 def _make_runs(
-    job: Job, *, build: Build, folder: Path, data_dir: str | None
+    job: Job, *, build: Build, folder: Path, data_dir: str | None, again: bool = False
 ) -> list[Outcome]:
     """Runs a program in this process; what fails is an outcome."""
     # Two processes may write one entry of the compilation cache at once: it is compiled again.
     warnings.filterwarnings("ignore", message="Error reading persistent compilation cache")
     try:
         benchmark = build(job.configs[0].benchmark, job.configs[0].shots, data_dir)
-        found = run_many(job.configs, benchmark, folder, wait=job.wait)
-        return list(map(Outcome, job.configs, found))
+        kept: dict[str, str] = {}
+        found = run_many(
+            job.configs, benchmark, folder, wait=job.wait, again=again, on_kept=kept.__setitem__
+        )
+        return [
+            Outcome(config, place, kept=kept.get(place.name, ""))
+            for config, place in zip(job.configs, found, strict=True)
+        ]
     except Claimed as error:
         return [Outcome(config, None, str(error), claimed=True) for config in job.configs]
     except Exception as error:  # noqa: BLE001  (whatever it was, the other runs go on)
@@ -147,6 +154,7 @@ def run_all(
     folder: Path,
     *,
     data_dir: str | None = None,
+    again: bool = False,
     **options: Any,
 ) -> list[Outcome]:
     """Runs configurations, skipping those with a finished record.
@@ -157,13 +165,14 @@ def run_all(
         it built (it is called once a program).
       folder: ``results/<suite>``.
       data_dir: passed to `build`.
+      again: makes finished records anew whose source files have changed since.
       **options: see `run_jobs`.
 
     Returns:
       One outcome a configuration, see `run_jobs`. Runs that another process is making are left to
       the end, and waited for.
     """
-    work = partial(_make_runs, build=build, folder=folder, data_dir=data_dir)
+    work = partial(_make_runs, build=build, folder=folder, data_dir=data_dir, again=again)
     return run_jobs(programs(configs), work, **options)
 
 

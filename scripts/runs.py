@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from metajax import disk, recorded
+from metajax import disk, recorded, sources
 
 # Nothing heavier is imported here: a listing must not wait for JAX or pandas.
 COLUMNS = ("suite", "id", "status", "learner", "seed", "seconds", "host GB")
@@ -44,7 +44,11 @@ def main(argv: list[str] | None = None) -> int:
     gc.add_argument("--delete", action="store_true", help="delete them; without it they are listed")
     export = commands.add_parser("export", help="one row a run, with its mean scores")
     export.add_argument("file", type=Path, metavar="FILE", help="FILE.csv or FILE.parquet")
-    for one in (listing, gc, export):
+    outdated = commands.add_parser("outdated", help="runs whose source files have changed since")
+    remove = commands.add_parser("rm", help="remove runs; lists what it removes")
+    remove.add_argument("runs", metavar="ID", nargs="+", help="whole ids; no folders")
+    remove.add_argument("--dry-run", action="store_true", help="list only")
+    for one in (listing, gc, export, outdated, remove):
         one.add_argument("--suite", help="this suite only")
     args = parser.parse_args(argv)
     try:
@@ -52,7 +56,8 @@ def main(argv: list[str] | None = None) -> int:
             surroundings.suite_name(args.suite)
         if not args.results.is_dir():
             raise ValueError(f"no folder {args.results}; name one with --results")
-        commands = {"ls": _ls, "show": _show, "diff": _diff, "gc": _gc, "export": _export}
+        commands = {"ls": _ls, "show": _show, "diff": _diff, "gc": _gc, "export": _export,
+                    "outdated": _outdated, "rm": _rm}  # fmt: skip
         skipped = commands[args.command](args)
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         sys.stdout = None
@@ -217,6 +222,63 @@ def _gc(args: argparse.Namespace) -> int:
         print(f"{size / 1e6:9.1f} MB  {path}")
     print(f"{freed / 1e6:.1f} MB {'freed' if args.delete else 'to free; --delete does it'}")
     return failed
+
+
+def _outdated(args: argparse.Namespace) -> int:
+    """Lists runs whose sources have changed; as their digests say, whatever the clock."""
+    found = older = skipped = 0
+    for folder in folders(args.results, args.suite):
+        try:
+            told = recorded.read_sources(folder)
+        except ValueError as error:
+            skipped += 1
+            say(error)
+            continue
+        if told is None:
+            older += 1
+        elif files := sources.changed(told):
+            found += 1
+            print(plain(f"{folder.parent.parent.name}/{folder.name}: {', '.join(files)}"))
+    print(f"{found} runs out of date; their command makes them anew with --again")
+    if older:
+        print(f"{older} runs are older than the digests of sources: nothing is known of them")
+    return skipped
+
+
+def _rm(args: argparse.Namespace) -> int:
+    """Removes runs by their ids; nothing at all if one of them cannot be."""
+    every = {}
+    for folder in folders(args.results, args.suite):
+        every.setdefault(folder.name, []).append(folder)
+    chosen: dict[Path, None] = {}
+    for name in args.runs:
+        if Path(name).name != name or name.startswith("."):
+            raise ValueError(f"{name!r} is no id but a path; `runs.py ls` lists the ids")
+        places = every.get(name, [])
+        if len(places) != 1:
+            near = ", ".join(one for one in every if one.startswith(name))
+            hint = f"; there are {near}" if near and name else "; `runs.py ls` lists them"
+            where = ", ".join(p.parent.parent.name for p in places)
+            raise ValueError(f"{name} is in {where}: name one with --suite" if places
+                             else f"no run {name!r} in {args.results}{hint}")  # fmt: skip
+        if places[0].is_symlink():
+            raise ValueError(f"{places[0]} is a link: remove it by hand")
+        chosen[places[0]] = None
+    with contextlib.ExitStack() as alone:
+        for home in dict.fromkeys(folder.parent for folder in chosen):
+            mine = [folder.name for folder in chosen if folder.parent == home]
+            try:
+                alone.enter_context(disk.claim(home, mine, wait=False))
+            except disk.Claimed as error:
+                raise ValueError(f"{error}: nothing is removed") from error
+        for folder in chosen:
+            print(plain(f"{'would remove' if args.dry_run else 'removed'} {folder}"))
+            if not args.dry_run:  # out of sight first: half a record is none
+                aside = folder.with_name(f".tmp-{folder.name}-removed")
+                shutil.rmtree(aside, ignore_errors=True)
+                folder.rename(aside)
+                shutil.rmtree(aside)
+    return 0
 
 
 def _files(path: Path) -> list[os.stat_result]:

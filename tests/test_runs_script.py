@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from synthetic_runs import make_run
 
+from metajax import disk, sources
 from scripts import runs
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "runs.py"
@@ -248,3 +249,45 @@ def test_a_listing_imports_nothing_heavy():
     code = f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import runs\n"
     code += "assert not {'jax', 'numpy', 'pandas', 'wandb'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rm_removes_what_is_named_and_nothing_else(results, capsys):
+    home = results / "disease" / "runs"
+    before = sorted(path.name for path in home.iterdir())
+    line = ["--results", str(results), "rm"]
+    assert runs.main([*line, before[0], "--dry-run"]) == 0
+    assert f"would remove {home / before[0]}" in capsys.readouterr().out
+    for wrong, told in [
+        ("../disease", "is no id but a path"), (str(home / before[0]), "is no id but a path"),
+        (".", "is no id"), ("", "no run ''"), ("nothing", "no run 'nothing'"),
+        (before[0][:-1], f"there are {before[0]}"),
+    ]:  # fmt: skip
+        assert runs.main([*line, before[0], wrong]) == 2
+        assert told in capsys.readouterr().err, wrong
+    assert sorted(path.name for path in home.iterdir()) == before
+    assert runs.main([*line, before[0]]) == 0
+    assert sorted(path.name for path in home.iterdir()) == before[1:]
+
+
+def test_rm_leaves_what_another_process_makes(results, capsys, monkeypatch):
+    def claimed(home, names, wait=True):
+        raise disk.Claimed(f"another process is making a run of {home}")
+
+    monkeypatch.setattr(disk, "claim", claimed)
+    name = next((results / "disease" / "runs").iterdir()).name
+    assert runs.main(["--results", str(results), "rm", name]) == 2
+    assert "another process" in capsys.readouterr().err
+    assert (results / "disease" / "runs" / name).exists()
+
+
+def test_outdated_names_the_files_that_have_changed(results, capsys):
+    first, second, third = sorted(results.glob("*/runs/*"))
+    now = sources.digest(sources.ROOT / "metajax" / "losses.py")
+    for folder, digest in ((first, now), (second, "0" * 12)):
+        (folder / "sources.json").write_text(json.dumps({"metajax/losses.py": digest}))
+    assert runs.main(["--results", str(results), "outdated"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{second.parent.parent.name}/{second.name}: metajax/losses.py"
+    assert said[1].startswith("1 runs out of date") and said[2].startswith("1 runs are older")
+    (third / "sources.json").write_text("[")
+    assert runs.main(["--results", str(results), "outdated"]) == 1

@@ -281,3 +281,30 @@ def test_a_grid_of_more_trials_than_there_are_numbers_is_refused(file):
     text = FILE[: FILE.index("parameters:")]
     with pytest.raises(ValueError, match=r"more than 10\*\*18 trials; run_cap"):
         sweep_files.read(file(f"{text}parameters:\n{many}\n"))
+
+
+def test_a_global_default_is_a_trial_of_its_own(file):
+    text = FILE.replace("disease_prediction", "genomics").replace("sklearn_tables", "deepbind")
+    text = text.replace("inner.lr", "train.tasks_per_step").replace("[0.1, 0.3]", "[8, 16, 32]")
+    found = plan(file(text.replace("[0, 1]", "[0]")))
+    own = [one.train.tasks_per_step for one in found.configs if one.learner == "maml"]
+    assert own == [8, 16, 32] and found.trials == 9
+    assert found.notes[:2] == [
+        "dropped: --train.tasks_per_step (of no use to lr_c0.1)",
+        "one run: trials of lr_c0.1 that differ in train.tasks_per_step only",
+    ]
+
+
+def test_what_is_dropped_merged_or_tuned_on_the_test_is_told(file):
+    notes = plan(file()).notes
+    assert notes[:3] == [
+        "dropped: --inner.lr (of no use to ridge, lr_c0.1)",
+        "one run: trials of ridge that differ in inner.lr only",
+        "one run: trials of lr_c0.1 that differ in inner.lr, seed only",
+    ]
+    assert "line 3: natural/auroc@8 is a score of the test tasks" in notes[3]
+    assert "best/validation/auroc" in notes[3] and len(notes) == 4
+    tuned = plan(file(FILE, "natural/auroc@8", "best/validation/auroc"))
+    assert len(tuned.notes) == 3
+    methods = plan(file(FILE, "[maml, ridge, lr_c0.1]", "[pooled, multi_task]"))
+    assert "left out: multi_task (not for sklearn_tables)" in methods.notes

@@ -25,7 +25,7 @@ SHARES = (0.5, 0.2, 0.3)
 # Below this share of patients in several tasks the error of the tasks' mean is as if none were.
 SHARED_PATIENTS = 0.05
 # What is in the identity of a run beside the definition.
-APART = ("name", "shots", "cards", "definition")
+APART = ("name", "shots", "cards", "definition", "functions")
 
 
 class Fold(NamedTuple):
@@ -69,6 +69,7 @@ class Benchmark(NamedTuple):
         draw of patients must hold for all of them. See `common_patients`.
       definition: what it was built from, JSON (see `metajax.suites.definition`); None: what it
         holds. It is part of the identity of every run; see `defined`.
+      functions: of the definition; their files are among those that numbers come from.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Benchmark(NamedTuple):
     draws: tuple[int, ...] = (0, 1)
     common: bool = False
     definition: Mapping[str, Any] | None = None
+    functions: tuple[Callable, ...] = ()
 
 
 def defined(benchmark: Benchmark) -> Mapping[str, Any]:

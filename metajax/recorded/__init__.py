@@ -30,10 +30,12 @@ from metajax.recorded.checking import (
 if TYPE_CHECKING:  # a listing of runs reads no arrays, and must not wait for numpy
     import numpy as np
 
-__all__ = ["KEYS", "best_validation", "read_config", "read_environment", "read_json",
-           "read_predictions", "read_result", "read_rows", "read_scores"]  # fmt: skip
+__all__ = ["KEYS", "SOURCES", "best_validation", "read_config", "read_environment", "read_json",
+           "read_predictions", "read_result", "read_rows", "read_scores",
+           "read_sources"]  # fmt: skip
 KEYS = ("shots", "draw", "episode", "task", "cluster")
 STATUSES = ("complete", "diverged")
+SOURCES = "sources.json"  # of a record: digests of the files that its numbers come from
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -87,6 +89,9 @@ def read_result(folder: Path) -> dict[str, Any]:
         for name in ("seconds", "peak_memory_bytes"):
             must(name, result, are_numbers, "an object of numbers")
         must("hyper", result, is_object, "an object")
+        for name in result:
+            if name.startswith("best/"):
+                must(name, result, is_number, "a number")
         return result
 
 
@@ -106,6 +111,22 @@ def read_environment(folder: Path) -> dict[str, Any]:
             must(name, told, is_text, "a text")
         must("numbers_version", told, is_count, "an integer from 0 on")
         must("modified", told, lambda v: isinstance(v, bool), "true or false")
+        return told
+
+
+def read_sources(folder: Path) -> dict[str, str] | None:
+    """sources.json: a digest a file; None if the record was made before they were kept.
+
+    Raises:
+      ValueError: naming the file; see `read_json`.
+    """
+    path = folder / SOURCES
+    if not path.exists():
+        return None
+    with named(path):
+        told = json_object(path.read_bytes())
+        for name in told:
+            must(name, told, is_text, "a text", needed=True)
         return told
 
 

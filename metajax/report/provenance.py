@@ -8,7 +8,7 @@ from typing import Any
 
 from metajax.datasets import CARDS, Card
 from metajax.report import readings
-from metajax.tables.records import Run
+from metajax.tables.records import Run, mixed_sources
 
 _FIELDS = (
     ("title", "name"), ("task", "one task"), ("label", "label"), ("split_unit", "split unit"),
@@ -70,6 +70,9 @@ def environment(runs: Sequence[Run]) -> str:
     rows = [("runs", str(len(runs)))]
     seen = leaves([run.environment for run in runs])
     rows += [(name, listed(v)) for name, v in seen.items() if not name.startswith("cards")]
+    if mixed := mixed_sources(runs):
+        rows.append(("made by different versions of", "; ".join(
+            f"{file} ({', '.join(learners)})" for file, learners in mixed.items())))
     spent = leaves([{"seconds": run.result.get("seconds") or {}} for run in runs])
     spent |= leaves([{k: v for k, v in run.result.items() if k in _MEASURED} for run in runs])
     rows += [(f"{name}, a run", span(values)) for name, values in spent.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 import zlib
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from metajax import metrics, records
+from metajax import metrics, origins, records
 from metajax.config import Evaluate, Inner, RunConfig, Train, complete, used_encoder
 from metajax.datasets import Family
 from metajax.evaluation import Predictions, score
+from metajax.sample_reweighting import training
 from metajax.sample_reweighting.draws import Draws, make_draws
 from metajax.sample_reweighting.settings import (
     BOOT,
@@ -67,19 +69,45 @@ def weights_told(setting: Setting, weights: np.ndarray, draws: Draws) -> dict[st
 
 
 def run(
-    method: str, setting: Setting, family: Family, draws: int, steps: int, folder: Path
-) -> tuple[Path, bool]:
-    """Trains and tests one method on one setting: its record, and whether it is a new one."""
+    method: str, setting: Setting, family: Family, draws: int, steps: int, folder: Path,
+    *, again: bool = False,
+) -> tuple[Path, str]:  # fmt: skip
+    """Trains and tests one method on one setting: its record, and what is said of it if kept.
+
+    Made again (see `metajax.records.standing`), its step size is chosen again as well.
+    """
     rate, best = None, None
     if method != HOST:
         rate, best = tuned(method, setting, family, steps, folder)
     config = configuration(method, setting, draws, steps, rate)
     name = records.run_id(config, (family.card,), definition(setting))
     place = folder / "runs" / name
+    own = origins_of(method, config, setting)
     with records.claim(place.parent, [name]):  # another sweep may be making it
-        if new := not records.is_complete(place):
-            _make(config, rate, best, setting, family, place)
-    return place, new
+        said = records.standing(place, own, again=again)
+        if said:
+            return place, said
+        before = place if records.is_complete(place) else None
+        if before is not None and method != HOST:
+            rate, best = tuned(method, setting, family, steps, folder, again=True)
+            config = configuration(method, setting, draws, steps, rate)
+            name = records.run_id(config, (family.card,), definition(setting))
+            place = place.with_name(name)
+        _make(config, rate, best, setting, family, place, own)
+        if before not in (None, place):  # another step size is another run: it replaces this one
+            shutil.rmtree(before)
+    return place, ""
+
+
+def origins_of(method: str, config: RunConfig, setting: Setting) -> dict[str, str]:
+    """Digests of the files that a run's numbers come from; see `metajax.origins`."""
+    learners = ("uniform",) if method in PLAIN else ()
+    modules = (training.__file__, __file__)
+    own = {}
+    for module in modules:
+        families = (setting.data,)
+        own |= origins.of_script(module, config, families=families, learners=learners)
+    return own
 
 
 def configuration(
@@ -96,7 +124,7 @@ def configuration(
 
 def _make(
     config: RunConfig, rate: float | None, best: float | None, setting: Setting, family: Family,
-    place: Path,
+    place: Path, own: dict[str, str],
 ) -> None:
     """Trains and tests, and writes the record."""
     started = time.perf_counter()
@@ -147,7 +175,7 @@ def _make(
         place.with_name(f".tmp-{place.name}"), place,
         identity=records.identity(config, definition(setting)),
         environment=records.environment((family.card,)), history=[],
-        result=result | records.usage(seconds), arrays=arrays,
+        result=result | records.usage(seconds), arrays=arrays, origins=own, replace=True,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from metajax.tables.grids import Grid, Ranks, grids, overall
 from metajax.tables.layout import FEW, SHOWN, cell, counts, footer, name_of, number, part
 from metajax.tables.long import compare
 from metajax.tables.published import Line
-from metajax.tables.records import Run, groups
+from metajax.tables.records import Run, groups, mixed_sources
 
 HEADROOM = "benchmark shots metric ceiling better_mean headroom low high tasks".split()
 BOLD = (
@@ -69,6 +69,10 @@ def markdown(
         for grid in own:
             out += ["", *_grid(grid)]
         out += ["", BOLD, *footer(rows, members, [grid.metric for grid in own])]
+        if mixed := mixed_sources(members):
+            out += ["- Made by different versions of " + "; ".join(
+                f"{file} ({', '.join(learners)})" for file, learners in mixed.items()
+            ) + ": these rows may not be comparable; `--again` runs what is out of date anew."]
         if meta:
             out += _differences(members, benchmark, own[0].learners, meta, own[0].metric)
         if mine := [line for line in published if line.benchmark == benchmark]:

@@ -30,6 +30,7 @@ class Run(NamedTuple):
       result: `status`, `protocol`, `tasks` (names by task id), `episodes_digest`, ...
       scores: columns with one entry per test episode, replicates and calibration sums; empty if
         the run diverged before its test.
+      sources: digests of the files that the numbers come from; None if they were not kept.
     """
 
     id: str
@@ -37,6 +38,24 @@ class Run(NamedTuple):
     environment: dict[str, Any]
     result: dict[str, Any]
     scores: dict[str, np.ndarray]
+    sources: dict[str, str] | None = None
+
+
+def mixed_sources(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """The source files that are not the same in all runs, and the learners made of each.
+
+    Args:
+      runs: records; those made before sources were kept say nothing.
+    """
+    seen: dict[str, dict[str, set[str]]] = {}
+    for run in runs:
+        for file, digest in (run.sources or {}).items():
+            seen.setdefault(file, {}).setdefault(digest, set()).add(run.config["learner"])
+    return {
+        file: sorted(set().union(*found.values()))
+        for file, found in sorted(seen.items())
+        if len(found) > 1
+    }
 
 
 def load_runs(folder: Path, only: Collection[str] | None = None) -> list[Run]:
@@ -139,4 +158,6 @@ def _load(folder: Path) -> Run:
     """Read one record; ValueError names the file at fault."""
     config, result = recorded.read_config(folder), recorded.read_result(folder)
     environment = recorded.read_environment(folder)
-    return Run(folder.name, config, environment, result, recorded.read_scores(folder, result))
+    scores = recorded.read_scores(folder, result)
+    sources = recorded.read_sources(folder)
+    return Run(folder.name, config, environment, result, scores, sources)
