@@ -19,13 +19,14 @@ ROOT = Path(metajax.__file__).resolve().parent.parent
 PLUMBING = frozenset(
     f"metajax/{name}.py"
     for name in (
-        "checkpoints", "commands", "describe", "given", "hyper", "origins", "precision", "records",
-        "sources", "suites", "surroundings", "sweep_command", "sweep_files", "sweep_plans",
-        "sweeps", "learners/method", "datasets/cards", "datasets/copies", "datasets/files",
+        "checkpoints", "commands", "describe", "disk", "given", "hyper", "limits", "origins",
+        "precision", "records", "sources", "suites", "surroundings", "sweep_command", "sweep_files",
+        "sweep_plans", "sweeps", "learners/method", "datasets/cards", "datasets/copies",
+        "datasets/files",
         "datasets/loading", "datasets/pages", "datasets/prepared", "datasets/verify",
     )
 )  # fmt: skip
-PAGES = ("metajax/report/", "metajax/tables/", "metajax/tracking/")
+PAGES = ("metajax/recorded/", "metajax/report/", "metajax/tables/", "metajax/tracking/")
 # Files that also hold other things: what of them makes numbers.
 ONLY = {
     "metajax/config.py": (
