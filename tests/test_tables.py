@@ -241,6 +241,10 @@ def test_cells():
     assert cell(0.012, -0.004, 0.1, sign=True) == ("+.012", " [-.004, +.100]")
     assert number(1.2346) == "1.235" and number(1.0) == "1.000" and number(np.nan) == "–"
     assert number(-0.0001) == ".000" and number(-0.5) == "-.500"
+    # A squared error is in units of its own: 1e-7 is not nothing.
+    shown = [cell(v, v, 2 * v, metric="mse") for v in (0.0, 0.2, 1e-7, 3e30)]
+    assert [mean for mean, _ in shown] == [".000", ".200", "1.00e-07", "3.00e+30"]
+    assert shown[2][1] == " [1.00e-07, 2.00e-07]" and cell(1e-7, 0, 1) == (".000", " [.000, 1.000]")
     assert cell(0.5, np.nan, np.nan, "none") == (".500", "")
 
 

@@ -35,7 +35,7 @@ def _shown(grid: Grid, learner: str, shots: int) -> str:
     row = grid.cells.get((learner, shots))
     if row is None:
         return ""
-    mean, ends = cell(row["mean"], row["low"], row["high"], row["interval"])
+    mean, ends = cell(row["mean"], row["low"], row["high"], row["interval"], metric=grid.metric)
     mean = f"<b>{escape(mean)}</b>" if (learner, shots) in grid.bold else escape(mean)
     return f"{mean}<i>{escape(ends)}</i>" if ends else mean
 

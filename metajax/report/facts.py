@@ -114,7 +114,8 @@ def _best(grid: Grid) -> str:
     row = grid.cells.get((grid.best, grid.shots[-1]))
     if row is None:
         return ""
-    shown = "".join(cell(row["mean"], row["low"], row["high"], row["interval"]))
+    ends = row["mean"], row["low"], row["high"], row["interval"]
+    shown = "".join(cell(*ends, metric=grid.metric))
     return (f"{grid.benchmark}, {name_of(grid.metric)} at k = {grid.shots[-1]}: {grid.best} "
             f"{shown}.")  # fmt: skip
 

@@ -118,7 +118,7 @@ def _cell(grid: Grid, learner: str, shots: int) -> str:
     if (learner, shots) not in grid.cells:
         return ""
     row = grid.cells[learner, shots]
-    mean, ends = cell(row["mean"], row["low"], row["high"], row["interval"])
+    mean, ends = cell(row["mean"], row["low"], row["high"], row["interval"], metric=grid.metric)
     mean, ends = (escaped(text).replace("-", "$-$") if ends else escaped(text)
                   for text in (mean, ends))  # fmt: skip
     mean = f"\\textbf{{{mean}}}" if (learner, shots) in grid.bold else mean

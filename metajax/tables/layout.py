@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ NAMES = {
 }  # fmt: skip
 SHOWN = ("accuracy", "auroc", "auprc", "brier", "ece", "spearman", "mse")
 LOWER_IS_BETTER = ("brier", "ece", "log_loss", "mse")
+IN_UNITS = ("mse",)  # of the target: three decimals may be none of its digits
 FEW = f"fewer than {MIN_CLUSTERS} clusters: no p-values"
 # What the simulated coverage of the intervals is about, and what it is not (tests/test_statistics).
 _PATIENTS = (
@@ -39,13 +41,23 @@ def number(value: float, sign: bool = False) -> str:
     return minus + (text[1:] if text.startswith("0.") else text)
 
 
-def cell(mean: float, low: float, high: float, kind: str = "", sign: bool = False) -> tuple:
+def amount(value: float) -> str:
+    """Write a number that has a unit: three digits, whatever its size; a dash if undefined."""
+    if not np.isfinite(value) or 1e-3 <= abs(value) < 1e5 or value == 0:
+        return number(value)
+    return f"{value:.2e}"
+
+
+def cell(
+    mean: float, low: float, high: float, kind: str = "", sign: bool = False, metric: str = ""
+) -> tuple[str, str]:
     """Return a cell's mean and interval as text: ``(".743", " [.701, .785]")``."""
     if kind.startswith("diverged"):
         return kind, ""
+    write = amount if metric in IN_UNITS else partial(number, sign=sign)
     if not np.isfinite(low):
-        return number(mean, sign), ""
-    return number(mean, sign), f" [{number(low, sign)}, {number(high, sign)}]"
+        return write(mean), ""
+    return write(mean), f" [{write(low)}, {write(high)}]"
 
 
 def benchmarks(runs: Sequence[Run]) -> list[tuple[str, str]]:

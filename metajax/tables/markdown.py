@@ -122,7 +122,7 @@ def _shown(grid: Grid, learner: str, shots: int) -> str:
     if (learner, shots) not in grid.cells:
         return ""
     row = grid.cells[learner, shots]
-    mean, ends = cell(row["mean"], row["low"], row["high"], row["interval"])
+    mean, ends = cell(row["mean"], row["low"], row["high"], row["interval"], metric=grid.metric)
     return f"**{mean}**{ends}" if (learner, shots) in grid.bold else mean + ends
 
 

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from metajax.columns import lost
 from metajax.datasets.files import DataError
 from metajax.datasets.own import codes, text
 from metajax.datasets.own.choices import GUESSED, Choice
@@ -137,6 +138,10 @@ def labels(
         if not np.isfinite(y).all():
             raise DataError(f"label {name!r} is infinite in {rows(~np.isfinite(y))}. Remedy: "
                             "correct these cells")  # fmt: skip
+        if lost(found.values[:, None])[0]:
+            raise DataError(f"label {name!r} cannot be held in single precision: "
+                            f"{found.values.min():.9g} to {found.values.max():.9g}. Remedy: "
+                            "another unit, or subtract a constant")  # fmt: skip
         if positive is not None:
             raise DataError(f"--positive {positive} names a class, but {name!r} is a quantity")
         return y, ()

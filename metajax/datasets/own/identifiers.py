@@ -75,7 +75,8 @@ def counts_rows(values: np.ndarray) -> str:
     rows = len(values)
     if rows > 2 and (np.diff(values) == 1).all():
         return "numbers the rows"
-    if rows < LEAST or (values != np.round(values)).any():
+    # Every float from 2^53 on is whole; names of up to 18 digits are still told from 1e30.
+    if rows < LEAST or (values != np.round(values)).any() or np.abs(values).max() >= 1e18:
         return ""
     ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
     distinct = len(np.unique(values))
