@@ -62,6 +62,12 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", default="predictions.csv", metavar="FILE",
                          help="where the predictions go (predictions.csv)")
     predict.add_argument("--report", metavar="FILE", help="a page of them, HTML")
+    predict.add_argument("--coverage", type=float, default=0.9, metavar="SHARE",
+                         help="of the sets of what cannot be ruled out (0.9)")
+    predict.add_argument("--by-class", action="store_true",
+                         help="sets that miss a rare class no more often than the others")
+    predict.add_argument("--reasons", type=_none_or_more, metavar="N",
+                         help="new patients that are explained, a second each (10 with --report)")
     return made
 
 
@@ -86,6 +92,10 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more; got {text}")
     return number
+
+
+def _none_or_more(text: str) -> int:
+    return 0 if text.strip() == "0" else _count(text)
 
 
 ACTS = {

@@ -16,6 +16,7 @@ from metajax.datasets import DataError
 from metajax.datasets.own import Rules, listed, reading_text
 
 SHOWN = 20  # rows that are printed
+REASONS = 10  # rows that are explained on a page
 
 
 def patients_of(flags: argparse.Namespace) -> Patients:
@@ -98,7 +99,11 @@ def predicted(flags: argparse.Namespace) -> int:
         notes.append(f"--id: {listed(twice)} in several new rows")
     if flags.label in raw:
         notes.append(f"the new file has a column {flags.label!r}: it is not looked at")
-    found = predict.predict(patients, frame, method=flags.method, seed=flags.seed)
+    reasons = flags.reasons if flags.reasons is not None else REASONS if flags.report else 0
+    found = predict.predict(
+        patients, frame, method=flags.method, seed=flags.seed, coverage=flags.coverage,
+        by_class=flags.by_class, reasons=min(reasons, len(frame)),
+    )  # fmt: skip
     quality = predict.expected(found, len(set(patients.group.tolist())))
     made = predict.table(found, names)
     content = {Path(flags.out): made.to_csv(index=False, float_format="%.6g")}
@@ -115,5 +120,6 @@ def predicted(flags: argparse.Namespace) -> int:
     if len(made) > SHOWN:
         tell(f"and {len(made) - SHOWN} more")
     tell(quality)
+    tell(found.said)
     tell(f"written: {', '.join(str(one) for one in content)}")
     return 0

@@ -8,7 +8,7 @@ from importlib import resources
 
 import numpy as np
 
-from metajax.bedside import words
+from metajax.bedside import doubts, words
 from metajax.bedside.compare import Comparison
 from metajax.bedside.intervals import interval
 from metajax.bedside.predict import Prediction
@@ -17,6 +17,9 @@ from metajax.datasets.own import Reading
 # Okabe and Ito's colours, told apart by the colour blind; dashes tell them apart in print.
 INKS = (("#0072b2", ""), ("#d55e00", "6 3"), ("#009e73", "2 2"), ("#cc79a7", "8 3 2 3"),
         ("#8a6d00", "1 3"))  # fmt: skip
+REASON = ("What each value adds to the output, on average over all orders in which values may "
+          "become known; what is not known is taken from the labelled patients. A reason is of the "
+          "model: no cause, and a wrong model has reasons, too.")  # fmt: skip
 WIDE, HIGH, LEFT, FOOT = 560, 300, 60, 46
 STYLE = """
 .verdict{font-size:1.15rem;background:var(--tint);border-left:.3rem solid var(--accent);
@@ -193,11 +196,24 @@ def prediction(
     else:
         head = ["patient", "prediction"]
         rows = [[name, f"{value:.6g}"] for name, value in zip(names, found.output, strict=True)]
+    for name, cells in doubts.column(found.doubt, found.classes).items():
+        head.append({"set": "cannot be ruled out"}.get(name, name))
+        rows = [[*row, cell if name == "set" else f"{cell:.6g}"]
+                for row, cell in zip(rows, cells, strict=True)]  # fmt: skip
     rows = [[*row, "; ".join(odd)] for row, odd in zip(rows, found.notes, strict=True)]
+    why = ""
+    if found.why:
+        given = found.why, found.output, found.frame, list(names), found.classes
+        why = said([REASON]) + "".join(
+            f"<details><summary>{escape(text)}</summary>{picture}</details>"
+            for text, picture in doubts.pictures(*given)
+        )
     return page(title, [
-        ("", said([quality], "verdict") + said(found.remarks, "verdict warn") + said(notes)),
+        ("", said([quality, found.said], "verdict") + said(found.remarks, "verdict warn")
+         + said(notes)),
         ("The new patients", grid([*head, "unlike the labelled ones"], rows, "Predictions",
                                   texts=2)),
+        ("Reasons", why),
         ("How to read this", said([
             "A probability is what the method says of patients with such values, from the labelled "
             "ones alone; it is no diagnosis. Research use only: a few labelled cases are no "

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 
 from metajax import disk
-from metajax.bedside import episodes, unlike, words
+from metajax.bedside import doubts, episodes, unlike, words
 from metajax.bedside.compare import Comparison, compare
 from metajax.bedside.intervals import interval
 from metajax.bedside.patients import Patients
 from metajax.estimator import FewShotClassifier, FewShotRegressor
+from metajax.estimator.explain import Explanation
+from metajax.estimator.sets import Intervals, Sets
 
 # A method of the estimator as `compare` calls it.
 ALIASES = {"auto": "pfn", "lr": "lr_c0.1"}
@@ -32,6 +34,9 @@ class Prediction(NamedTuple):
       quality: the scores that the method reaches with nearly as many labels; None if the file is
         too small to be divided.
       remarks: of the new file as a whole.
+      doubt: sets, or intervals of a quantity; None: there are none.
+      said: what they rest on, in words.
+      why: the reasons of the first rows; None: they were not asked for.
     """
 
     model: FewShotClassifier | FewShotRegressor
@@ -41,10 +46,20 @@ class Prediction(NamedTuple):
     notes: list[list[str]]
     quality: Comparison | None
     remarks: tuple[str, ...]
+    doubt: Sets | Intervals | None = None
+    said: str = ""
+    why: Explanation | None = None
 
 
 def predict(
-    patients: Patients, frame: pd.DataFrame, *, method: str = "auto", seed: int = 0
+    patients: Patients,
+    frame: pd.DataFrame,
+    *,
+    method: str = "auto",
+    seed: int = 0,
+    coverage: float = 0.9,
+    by_class: bool = False,
+    reasons: int = 0,
 ) -> Prediction:
     """Fits a method to all labelled rows and judges new ones.
 
@@ -53,10 +68,15 @@ def predict(
       frame: features of the new rows, see `metajax.bedside.patients.read_new`.
       method: see `metajax.FewShotClassifier` and `metajax.FewShotRegressor`.
       seed: of forests, and of the draws by which the quality is measured.
+      coverage: that the sets aim at, in (0, 1).
+      by_class: calibrate the sets of every class by its own patients.
+      reasons: how many of the new rows are explained, about a second each.
 
     Raises:
-      ValueError: for an unknown method.
+      ValueError: for an unknown method, or another coverage.
     """
+    if not 0 < coverage < 1:
+        raise ValueError(f"--coverage is between 0 and 1, such as 0.9; got {coverage:g}")
     classes = patients.classes
     if classes:
         model = FewShotClassifier(method, random_state=seed).fit(patients.frame, patients.y)
@@ -68,9 +88,12 @@ def predict(
     remarks = unlike.columns_outside(patients.frame, frame)
     if told := unlike.summary(notes):
         remarks.append(told)
+    doubt, said = doubts.doubt(model, patients, frame, coverage, by_class, seed)
+    why = doubts.why(model, patients, frame, reasons, seed) if reasons else None
     return Prediction(
-        model, frame, output, classes, notes, quality(patients, method, seed), tuple(remarks)
-    )
+        model, frame, output, classes, notes, quality(patients, method, seed), tuple(remarks),
+        doubt, said, why,
+    )  # fmt: skip
 
 
 def quality(patients: Patients, method: str, seed: int) -> Comparison | None:
@@ -114,5 +137,9 @@ def table(found: Prediction, names: list[str]) -> pd.DataFrame:
             made[f"p_{name}"] = found.output[:, i]
     else:
         made["prediction"] = found.output
+    for name, cells in doubts.column(found.doubt, found.classes).items():
+        made[name] = [disk.cell(one) for one in cells] if name == "set" else cells
+    if found.why:
+        made["reasons"] = [disk.cell(one) for one in doubts.reasons(found.why, found.output)]
     made["unlike"] = [disk.cell("; ".join(one)) for one in found.notes]
     return pd.DataFrame(made)

@@ -51,7 +51,7 @@ def test_the_command_gives_what_the_estimator_gives(files, capsys):
     code, out, err = run(files, capsys, "--id", "patient", "--report", str(files / "page.html"))
     assert code == 0, err
     found = pd.read_csv(files / "out.csv")
-    assert list(found) == ["id", "prediction", "p_no", "p_yes", "unlike"]
+    assert list(found) == ["id", "prediction", "p_no", "p_yes", "set", "reasons", "unlike"]
     assert found.id.tolist() == [f"P{i:03d}" for i in range(36, 48)]
     np.testing.assert_allclose(found.p_no + found.p_yes, 1, atol=1e-5)
     made = table()
@@ -146,7 +146,7 @@ def test_a_quantity_is_predicted(tmp_path):
     found = predict.predict(read, frame)
     assert found.output.shape == (20,) and found.classes == ()
     assert "share of variance explained" in predict.expected(found, 40)
-    assert list(predict.table(found, ["x"] * 20)) == ["id", "prediction", "unlike"]
+    assert list(predict.table(found, ["x"] * 20)) == ["id", "prediction", "low", "high", "unlike"]
 
 
 def test_too_few_labels_to_be_divided_are_told(tmp_path):
