@@ -17,7 +17,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from metajax import commands, limits, records, suites, sweeps, tracking
+from metajax import clusters, commands, limits, records, suites, sweeps, tracking
 from metajax.sweep_plans import Plan, Program, as_flag, check, together
 
 # Flags of the sweep that stand above the file's.
@@ -26,28 +26,6 @@ LEAST = {
     "workers": 1, "retries": 0, "search_seed": 0, "slurm.jobs": 0, "slurm.minutes": 1,
     "slurm.cpus": 1, "slurm.gpus": 0, "slurm.memory_gb": 1,
 }  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Slurm:
-    """A cluster."""
-
-    jobs: int = 0
-    """Submit the sweep as so many jobs, one shard each; 0: run it here."""
-    cluster: Literal["slurm", "local"] = "slurm"
-    """local: the jobs are processes of this machine, to try it out."""
-    partition: str | None = None
-    """Partition of the jobs."""
-    minutes: int = 24 * 60
-    """Time limit of a job; what it cuts off goes on when the same command is given again."""
-    cpus: int = 2
-    """Cores of a job."""
-    gpus: int = 0
-    """GPUs of a job."""
-    memory_gb: int = 8
-    """Memory of a job."""
-    wait: bool = False
-    """Wait for the jobs, then write table and report."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +56,7 @@ class SweepFlags:
     """Make finished runs anew whose source files have changed since; otherwise they are named."""
     dry_run: bool = False
     """Check the file and list what would run."""
-    slurm: Slurm = dataclasses.field(default_factory=Slurm)
+    slurm: clusters.Slurm = dataclasses.field(default_factory=clusters.Slurm)
     """A cluster."""
 
 
@@ -153,21 +131,8 @@ def _done(group: Sequence[sweeps.Task], program: Program, folder: Path) -> str:
 
 def _submit(console: Console, given: SweepFlags, plan: Plan) -> int:
     """Submits one job a shard."""
-    try:
-        import submitit
-    except ImportError as error:
-        raise ValueError("a cluster needs the extra slurm: pip install 'metajax[slurm]'") from error
     slurm, folder = given.slurm, commands.folder_of(plan.flags, plan.program.suite)
-    logs = folder / "jobs"
-    try:
-        executor = submitit.AutoExecutor(folder=logs, cluster=slurm.cluster)
-    except RuntimeError as error:  # there is no Slurm here
-        raise ValueError(f"--slurm.cluster={slurm.cluster}: {error}") from error
-    executor.update_parameters(
-        timeout_min=slurm.minutes, cpus_per_task=slurm.cpus, gpus_per_node=slurm.gpus,
-        mem_gb=slurm.memory_gb, name=given.file.stem,
-        **({"slurm_partition": slurm.partition} if slurm.partition else {}),
-    )  # fmt: skip
+    tracking.mode_of(plan.flags.wandb)  # refused now, not by every job
     script = Path(__file__).resolve().parents[1] / "scripts" / "sweep.py"
     same = {n: getattr(given, n) for n in ("workers", "retries", "search_seed", "again", *OWN)}
     command = [sys.executable, str(script), str(given.file.resolve())]
@@ -176,14 +141,17 @@ def _submit(console: Console, given: SweepFlags, plan: Plan) -> int:
         own = (f"{n}={v}" for n, v in sweeps.ONE_CORE.items() if n not in os.environ)
         command = ["env", *own, *command]
     shards = [[*command, f"--shard={i + 1}/{slurm.jobs}"] for i in range(slurm.jobs)]
-    jobs = [executor.submit(submitit.helpers.CommandFunction(shard)) for shard in shards]
+    logs = folder / "jobs"
+    jobs = clusters.submit(slurm, shards, logs, name=given.file.stem)
     console.print(f"submitted {', '.join(job.job_id for job in jobs)}; their output: {logs}")
     if not slurm.wait:
         console.print(f"when they have ended: python scripts/table.py {folder.name}")
         return 0
-    failed = [error for job in jobs if (error := job.exception()) is not None]
-    for error in failed:
-        console.print(f"failed: {error}")
+    failed = clusters.wait(console, slurm, jobs)
+    for reason in failed:
+        console.print(f"failed: {reason}")
+    if failed and not any(map(records.is_complete, (folder / "runs").glob("[!.]*"))):
+        return 1
     whole = commands.write_tables(console, folder, plan.program.write)
     return 1 if failed or not whole else 0
 

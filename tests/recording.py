@@ -39,7 +39,7 @@ def record(name: str, title: str, folder: Path = FOLDER) -> Iterator[dict[str, o
         yield figures
     except BaseException as error:
         said = str(error).strip().splitlines() or [""]
-        result = f"FAILED: {type(error).__name__}: {said[0]}"
+        result = f"FAILED: {type(error).__name__}: {said[0][:200]}"
         raise
     finally:
         figures["seconds"] = round(time.perf_counter() - started)
