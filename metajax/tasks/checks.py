@@ -25,6 +25,11 @@ def array(values: Any, name: str) -> np.ndarray:
                          f"e.g. {name}.filled(np.nan), or leave these rows out")  # fmt: skip
     try:
         found = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+        if found.dtype.kind == "O" and hasattr(values, "to_numpy"):
+            dtypes = getattr(values, "dtypes", ())
+            # Numbers of several types, or with pandas' own mark of a missing one.
+            if all(getattr(each, "kind", "O") in "biuf" for each in np.atleast_1d(dtypes)):
+                found = values.to_numpy(np.float64, na_value=np.nan)
     except ValueError as error:
         raise ValueError(f"{name} is no array: its rows are of unequal length") from error
     if found.dtype.kind == "V":
@@ -36,8 +41,8 @@ def array(values: Any, name: str) -> np.ndarray:
         kinds = sorted({type(value).__name__ for value in found.ravel()[:1000].tolist()})
         raise ValueError(
             f"{name} holds objects ({', '.join(kinds)}), which are no numbers. Remedy: make "
-            f"numbers of them, missing ones NaN (of a table of pandas: pandas.get_dummies({name}, "
-            "dtype=float).to_numpy())"
+            f"numbers of them, missing ones NaN (of a table of pandas: pandas.get_dummies({name})"
+            ".astype(float))"
         )
     return found
 

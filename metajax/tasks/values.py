@@ -47,7 +47,7 @@ def _leaf(leaf: Any, name: str, prepare: Callable | None) -> Any:
     if found.ndim == 0 or found.dtype.kind not in "biuf":
         told = f"a {type(leaf).__name__}" if found.ndim == 0 else "texts"
         raise ValueError(f"{name} must be an array of numbers with a row a case; got {told}. "
-                         f"Remedy: of columns with texts, pandas.get_dummies({name}, dtype=float)"
+                         f"Remedy: of columns with texts, pandas.get_dummies({name}).astype(float)"
                          )  # fmt: skip
     if 0 in found.shape[1:]:
         raise ValueError(f"{name} has shape {found.shape}: its rows are empty")

@@ -66,3 +66,24 @@ def test_eighteen_digits_still_name_a_case(tmp_path):
     numbers = 10**16 + 8.0 * RNG.integers(0, 10**15, ROWS)
     with pytest.raises(DataError, match="as many digits in every row"):
         family(tmp_path, np.c_[numbers, X[:, 1:]], DEAD)
+
+
+def test_a_class_of_tasks_that_are_left_out_is_no_output(tmp_path):
+    """Where only such a task has a class, models had an output that is never right."""
+    y = np.where(DEAD, "dead", "moved").astype(object)
+    y[SITE == "c"] = "alive"
+    x = np.r_[X, X[:40]]
+    y, site = np.r_[y, y[:40]], np.r_[SITE, np.repeat("d", 40)]
+    columns = {"crp": x[:, 0] + np.arange(160) * 1e-3, "y": y, "site": site}
+    pd.DataFrame(columns).to_csv(tmp_path / "table.csv", index=False)
+    made = own.table_family(tmp_path / "table.csv", "y", "site", rules=own.Rules(coding="keep"))
+    with pytest.raises(DataError, match="has one class"):
+        own.usable(made, (4,), skip=False)
+    kept, skipped = own.usable(made, (4,), skip=True)
+    assert made.classes == ("alive", "dead", "moved") and kept.classes == ("dead", "moved")
+    told = np.array(kept.classes)[kept.y]
+    np.testing.assert_array_equal(told, y[site != "c"])
+    assert "class 'alive', of which no task that is left has a row" in skipped
+    assert kept.card.counts.labels == tuple(np.bincount(kept.y).tolist())
+    built = leave_one_task_out("own", kept, range(3), shots=(4,))
+    assert built.spec.outputs == 2

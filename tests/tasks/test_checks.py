@@ -67,7 +67,7 @@ REFUSED = {
     "nothing": ({"x": None}, "x must be an array of rows.*None"),
     "number": ({"x": 3.0}, "x must be an array of numbers.*float"),
     "texts": ({"x": np.full((R, 2), "a")}, "x must be an array of numbers.*texts.*get_dummies"),
-    "frame of texts": ({"x": FRAME}, "x holds objects.*pandas.get_dummies"),
+    "frame of texts": ({"x": FRAME}, r"x holds objects.*get_dummies\(x\).astype"),
     "objects": ({"x": np.full((R, 2), None)}, "x holds objects .NoneType"),
     "complex": ({"x": X * 1j}, "x holds objects .complex"),
     "masked": ({"x": np.ma.array(X, mask=X > 2)}, "x is a masked array"),
@@ -148,6 +148,18 @@ def test_other_forms_of_the_same_pool(name):
     want, found = pool(), pool(**SAME[name])
     assert found.spec == want.spec
     jax.tree.map(np.testing.assert_array_equal, found.data, want.data)
+
+
+def test_frames_of_several_types_of_numbers():
+    frame = pd.DataFrame({"age": X[:, 0], "female": Y.astype(bool), "stage": SITE})
+    want = np.stack([X[:, 0], Y, SITE], 1).astype(np.float32)
+    np.testing.assert_array_equal(pool(x=frame).data.x, want)
+    stage = pd.array(np.where(SITE == 0, None, SITE), dtype="Int64")
+    found = pool(x=frame.assign(stage=stage), prepare=standardise_by_support).data.x
+    np.testing.assert_array_equal(found[:, 2], np.where(SITE == 0, np.nan, SITE))
+    # The remedy that the message names does what it says.
+    made = pd.get_dummies(FRAME).astype(float)
+    assert pool(x=made).data.x.shape == (R, 3)
 
 
 def test_groups_by_names_and_numbers():

@@ -123,8 +123,8 @@ def image_family(
     names = dict.fromkeys(filter(None, (label, task, group, rules.split)))
     found = arrays.load(path, list(names))
     roles = _roles(path, found.raw, label, task, group, rules)
-    looked = _looked(path, found.raw, found.notes, roles, types, missing)
-    told = {"images": 1, "reading": _reading(looked, found.column, rules)}
+    looked = tables.roles_only(path, found.raw, found.notes, roles._asdict(), types, missing)
+    told = {"images": 1, "reading": reports.plain(tables.reading(looked, rules, found.column))}
     return _family(path, found.x, roles, rules, told, said=looked.choices)
 
 
@@ -166,27 +166,13 @@ def sequence_family(
         raise DataError(f"--sequence {sequence!r}: it is the label, task, group or split")
     if other := [name for name in raw if name not in used]:
         notes = (*notes, f"left out: columns {listed(other)}, which no flag names")
-    looked = _looked(path, raw[used], notes, roles, types, missing)
+    looked = tables.roles_only(path, raw[used], notes, roles._asdict(), types, missing)
     found = letters.read(path, sequence, raw[sequence], alphabet, looked.choices.of(sequence))
     looked = looked._replace(raw=raw[used[1:]], notes=(*notes, *found.notes))
-    read = _reading(looked, found.column, rules)
+    read = reports.plain(tables.reading(looked, rules, found.column))
     told = {"sequence": sequence, "alphabet": alphabet, "reading": read}
     return _family(path, found.x, roles, rules, told, item=found.item, alike=found.alike,
                    said=looked.choices)  # fmt: skip
-
-
-def _looked(path, raw, notes, roles: Roles, types, missing) -> tables.Looked:
-    """The columns that are no inputs, as those of a table without features."""
-    named = {role: each.name for role, each in roles._asdict().items() if each is not None}
-    said = choices.choices(list(raw), types, missing)
-    tables.used(raw, said)
-    return tables.Looked(path, raw, tuple(notes), said, named, (), ())
-
-
-def _reading(looked: tables.Looked, inputs: reports.Column, rules: Rules) -> Mapping[str, Any]:
-    """The reading report of inputs that are no table."""
-    read = tables.reading(looked, rules)
-    return reports.plain(read._replace(columns=(inputs, *read.columns)))
 
 
 def _present(path: str | os.PathLike) -> Path:

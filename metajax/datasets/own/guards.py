@@ -241,5 +241,18 @@ def usable(family: Family, shots: Sequence[int], *, skip: bool = False, least: i
             "more values, or lower --shots"
         )
     kept = of_tasks(family, np.array([t not in reasons for t in range(tasks)]))
+    kept, lost = _classes_left(kept)
     kept = kept._replace(card=counted(kept)) if reasons else kept
-    return Usable(kept, tuple(reasons.values()))
+    return Usable(kept, (*reasons.values(), *lost))
+
+
+def _classes_left(family: Family) -> tuple[Family, list[str]]:
+    """A family without classes of no row, which a model would have outputs for; they are told."""
+    present = np.unique(family.y)
+    if not family.classes or len(present) == len(family.classes):
+        return family, []
+    lost = [f"class {name!r}, of which no task that is left has a row"
+            for i, name in enumerate(family.classes) if i not in present]  # fmt: skip
+    classes = tuple(family.classes[i] for i in present)
+    y = np.searchsorted(present, family.y).astype(np.int32)
+    return family._replace(y=y, classes=classes), lost

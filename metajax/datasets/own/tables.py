@@ -97,6 +97,21 @@ def _present(path: Path, raw: pd.DataFrame, names: Sequence[str]) -> None:
                             "header")  # fmt: skip
 
 
+def roles_only(
+    path: Path,
+    raw: pd.DataFrame,
+    notes: Sequence[str],
+    roles: Mapping[str, pd.Series | None],
+    types: Sequence[str],
+    missing: Sequence[str],
+) -> Looked:
+    """Columns beside inputs that are no table: label, task, group and split by these names."""
+    named = {role: each.name for role, each in roles.items() if each is not None}
+    said = choices.choices(list(raw), types, missing)
+    used(raw, said)
+    return Looked(path, raw, tuple(notes), said, named, (), ())
+
+
 def used(raw: pd.DataFrame, said: Choices) -> None:
     """Refuses a code of missing cells that is nowhere: it would be told and do nothing."""
     for code in said.missing:
@@ -138,16 +153,17 @@ def features(looked: Looked) -> tuple[np.ndarray, tuple[str, ...]]:
     return np.stack([values for _, values in parts], 1), names
 
 
-def reading(looked: Looked, rules: Any) -> Reading:
+def reading(looked: Looked, rules: Any, *inputs: Column) -> Reading:
     """The reading report of a table.
 
     Args:
       looked: the table.
       rules: see `metajax.datasets.own.Rules`.
+      *inputs: what is told of inputs that are no columns of numbers.
     """
     found = {each.column.name: each.column for each in looked.columns}
     roles = {name: role for role, name in looked.named.items()}
-    columns = []
+    columns = list(inputs)
     for name in looked.raw:
         if name in roles:
             columns.append(_role(looked, name, roles[name], rules))
