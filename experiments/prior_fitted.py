@@ -23,12 +23,14 @@ from metajax import surroundings
 surroundings.check()
 
 import dataclasses
+import hashlib
 import io
 import itertools
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +41,7 @@ import real_tables
 from rich.console import Console
 from rich.markdown import Markdown
 
-from metajax import checkpoints, commands, disk, limits, sweeps
+from metajax import checkpoints, commands, describe, disk, limits, precision, sweeps
 from metajax.datasets import reading
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
@@ -124,6 +126,12 @@ def fixed(config: dict) -> dict:
     return {name: value for name, value in config.items() if name not in FREE}
 
 
+def definition(parts: Sequence[TaskSource], held_out: TaskSource) -> dict[str, Any]:
+    """What else decides the network, JSON: the tasks, and what JAX is told that changes numbers."""
+    told = describe.text(([part.sample for part in parts], held_out.sample, HELD_OUT))
+    return {"tasks": hashlib.sha256(told.encode()).hexdigest()[:12], "jax": precision.unusual()}
+
+
 def as_arrays(state: TrainState) -> TrainState:
     """The state with its key as numbers, which a checkpoint holds."""
     return state._replace(key=jax.random.key_data(state.key))
@@ -194,7 +202,7 @@ def run(flags: Flags, folder: Path, console: Console) -> None:
     chosen, key = optimizer(flags), jax.random.key(flags.seed)
     state = init_state(learner, parts[0], chosen, key)
     manager = checkpoints.open_manager(folder / "checkpoints")
-    config = fixed(dataclasses.asdict(flags))
+    config = fixed(dataclasses.asdict(flags)) | {"definition": definition(parts, held_out)}
     found, curve = checkpoints.restore(manager, as_arrays(state)), []
     if found is not None:
         if fixed(found.meta["config"]) != config:

@@ -169,6 +169,17 @@ def test_mirror_twice_is_one_run_and_a_torn_one_is_replaced(tmp_path):
     assert Path(kept).exists()
 
 
+def test_a_record_that_was_made_again_is_copied_again(tmp_path):
+    home, _ = record(tmp_path)
+    tracking.mirror(home, folder=tmp_path / "w")
+    result = json.loads((home / "result.json").read_text()) | {"best/validation/auroc": 0.625}
+    (home / "result.json").write_text(json.dumps(result))
+    second = Path(tracking.mirror(home, folder=tmp_path / "w"))
+    assert read_back(second)["summary"]["best/validation/auroc"] == 0.625
+    assert list((tmp_path / "w" / "wandb").glob("offline-run-*")) == [second]
+    assert tracking.mirror(home, folder=tmp_path / "w") == str(second)
+
+
 def test_two_processes_that_mirror_the_same_records_make_one_copy_of_each(tmp_path):
     homes = [record(tmp_path, f"run{i}")[0] for i in range(5)]
     code = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ from metajax.tracking.session import QUIET, agent_id, home_of, mode_of, never_ra
 __all__ = ["MARK", "QUIET", "Record", "Tracker", "curves", "flatten", "mirror", "mode_of",
            "read_record", "start", "summary_scores", "task_scores"]  # fmt: skip
 MARK = "metajax-mirrored"  # in a copy that is whole; holds the name of the record
+RESULT_DIGEST = "metajax-result"  # in a copy; of the result.json that it was made of
 
 
 class Tracker(NamedTuple):
@@ -123,8 +125,9 @@ def _mirror_alone(run_folder: Path, mode: str, folder: Path, project: str | None
     """See `mirror`; no other process does this to the same record."""
     record, name = read_record(run_folder), run_folder.name
     run_id, marked, older = name, {}, []
+    digest = hashlib.sha256((run_folder / "result.json").read_bytes()).hexdigest()
     for run_id in dict.fromkeys((agent_id() or name, name)):
-        marked = {path: _marked(path) for path in _copies(folder / "wandb", run_id)}
+        marked = {path: _marked(path, digest) for path in _copies(folder / "wandb", run_id)}
         older = [path for path, of in marked.items() if of in ("", name)]
         for path in older:
             if marked[path] and (mode == "offline" or _arrived(path)):
@@ -150,6 +153,7 @@ def _mirror_alone(run_folder: Path, mode: str, folder: Path, project: str | None
                 run.finish(exit_code=1)
             raise
         run.finish(exit_code=0 if record.result.get("status") == "complete" else 1)
+        (home / RESULT_DIGEST).write_text(digest)
         (home / MARK).write_text(name)  # last: a copy that a kill interrupted does not have it
         for path in older:  # else both would be uploaded
             if path != home:
@@ -165,9 +169,14 @@ def _copies(place: Path, run_id: str) -> list[Path]:
     return sorted([*place.glob(pattern), *place.glob(f"{pattern}-offline")])
 
 
-def _marked(copy: Path) -> str:
-    """The name of the record of which this is a whole copy, else nothing."""
-    return (copy / MARK).read_text() if (copy / MARK).exists() else ""
+def _marked(copy: Path, digest: str) -> str:
+    """The name of the record of which this is a whole copy, else nothing.
+
+    Nothing either for a copy of a record that was made again since.
+    """
+    name = (copy / MARK).read_text() if (copy / MARK).exists() else ""
+    of = copy / RESULT_DIGEST
+    return "" if of.exists() and name and of.read_text() != digest else name
 
 
 def _arrived(copy: Path) -> bool:
