@@ -20,6 +20,8 @@ def array(values: Any, name: str) -> np.ndarray:
     Raises:
       ValueError: a masked or structured array, dates, objects, or rows of unequal length.
     """
+    if hasattr(values, "toarray"):
+        raise ValueError(f"{name} is a sparse matrix. Remedy: {name}.toarray()")
     if isinstance(values, np.ma.MaskedArray):
         raise ValueError(f"{name} is a masked array, whose mask would be lost. Remedy: fill it, "
                          f"e.g. {name}.filled(np.nan), or leave these rows out")  # fmt: skip
@@ -32,19 +34,22 @@ def array(values: Any, name: str) -> np.ndarray:
                 found = values.to_numpy(np.float64, na_value=np.nan)
     except ValueError as error:
         raise ValueError(f"{name} is no array: its rows are of unequal length") from error
+    if found.ndim == 0:
+        raise ValueError(f"{name} must be an array with a row a case; got a "
+                         f"{type(values).__name__}")  # fmt: skip
     if found.dtype.kind == "V":
         fields = ", ".join(found.dtype.names or ()) or "raw bytes"
         raise ValueError(f"{name} is a structured array of {fields}. Remedy: take one field of it")
     if found.dtype.kind == "O" and all(isinstance(value, str) for value in found.ravel()):
         return found.astype(str)
-    if found.dtype.kind in "mMc" or (found.dtype.kind == "O" and name != "groups"):
+    if found.dtype.kind in "mMcO" and (found.dtype.kind == "c" or name != "groups"):
         kinds = sorted({type(value).__name__ for value in found.ravel()[:1000].tolist()})
         raise ValueError(
             f"{name} holds objects ({', '.join(kinds)}), which are no numbers. Remedy: make "
             f"numbers of them, missing ones NaN (of a table of pandas: pandas.get_dummies({name})"
             ".astype(float))"
         )
-    return found
+    return found.astype(found.dtype.newbyteorder("="), copy=False)
 
 
 def column(values: Any, name: str) -> np.ndarray:
@@ -74,7 +79,7 @@ def integers(values: Any, name: str, *, gaps: bool = True) -> np.ndarray:
     found = column(found, name)
     if not len(found):
         raise ValueError(f"{name} has 0 rows")
-    found = found.astype(np.int64) if found.dtype == bool else found
+    found = found.astype(np.int64) if found.dtype == bool and name != "item" else found
     if found.dtype.kind not in "iu" or found.min() < 0:
         lowest = f" from {found.min()}" if found.dtype.kind in "iuf" else ""
         raise ValueError(
@@ -133,7 +138,7 @@ def ids(tasks: Sequence[int] | None, count: int) -> np.ndarray:
     """The task ids to draw from, all by default."""
     if tasks is None:
         return np.arange(count)
-    found = np.asarray(list(tasks))
+    found = np.asarray(list(tasks) if np.iterable(tasks) else tasks)
     whole = found.dtype.kind in "iu" and found.ndim == 1
     if not found.size or not whole or found.min() < 0 or found.max() >= count:
         raise ValueError(f"tasks must be ids from 0 to {count - 1}; got {found.tolist()}")
@@ -143,6 +148,6 @@ def ids(tasks: Sequence[int] | None, count: int) -> np.ndarray:
 
 
 def whole(value: Any, name: str) -> None:
-    """Refuses what is no integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ValueError(f"{name} must be an integer; got {value!r}")
+    """Refuses what is no integer of 32 bits."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value >= 2**31:
+        raise ValueError(f"{name} must be an integer below 2^31; got {value!r}")

@@ -30,7 +30,8 @@ def checked_shots(shots: int | Sequence[int]) -> np.ndarray:
     """Validates the shots and returns them as an array (S,)."""
     values = np.atleast_1d(np.asarray(shots))
     whole = np.issubdtype(values.dtype, np.integer)
-    if values.ndim != 1 or values.size == 0 or not whole or (values < 1).any():
+    fine = values.ndim == 1 and values.size > 0 and whole
+    if not fine or values.min() < 1 or values.max() >= 2**31:
         raise ValueError(f"shots must be one or several positive integers; got {shots!r}")
     return values.astype(np.int32)
 

@@ -85,8 +85,9 @@ def task_pool(
         class, or too few rows (it is named).
     """
     values = checked_shots(shots)
-    if queries is not None:
-        checks.whole(queries, "queries")
+    for name, value in (("queries", queries), ("least", least)):
+        if value is not None:
+            checks.whole(value, name)
     x, y = inputs(x, prepare), checks.array(y, "y")
     keep, groups, weights, item = (
         None if column is None else read(column)

@@ -42,12 +42,11 @@ def inputs(x: PyTree, prepare: Callable | None) -> PyTree:
 def _leaf(leaf: Any, name: str, prepare: Callable | None) -> Any:
     """One array of inputs."""
     found = array(leaf, name)
-    if found.ndim and not len(found):
+    if not len(found):
         raise ValueError(f"{name} has 0 rows")
-    if found.ndim == 0 or found.dtype.kind not in "biuf":
-        told = f"a {type(leaf).__name__}" if found.ndim == 0 else "texts"
-        raise ValueError(f"{name} must be an array of numbers with a row a case; got {told}. "
-                         f"Remedy: of columns with texts, pandas.get_dummies({name}).astype(float)"
+    if found.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds texts, which are no numbers. Remedy: "
+                         f"pandas.get_dummies({name}).astype(float) of such columns"
                          )  # fmt: skip
     if 0 in found.shape[1:]:
         raise ValueError(f"{name} has shape {found.shape}: its rows are empty")

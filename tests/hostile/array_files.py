@@ -1,5 +1,7 @@
 """Small files of images and sequences as people have them, for the lines of arrays.jsonl."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,15 @@ def arrays(tmp: Path) -> None:
         np.savez(tmp / f"{name}.npz", **{k: v for k, v in told.items() if v is not None})
     np.save(tmp / "single.npy", grey())
     (tmp / "text.npz").write_text("y,site\n1,2\n")
+    with zipfile.ZipFile(tmp / "letters.npz", "w") as archive:
+        archive.writestr("images.npy", b"no array")
+    header = io.BytesIO()
+    shape = (10**6, 10**6, 10)
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    with zipfile.ZipFile(tmp / "endless.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue() + bytes(100))
     whole = (tmp / "plain.npz").read_bytes()
     (tmp / "cut.npz").write_bytes(whole[: len(whole) // 2])
     for name, text in tables().items():

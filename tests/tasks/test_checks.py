@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from metajax import tasks
 from metajax.tasks import class_pool, standardise_by_support, standardise_targets, task_pool
@@ -36,7 +37,7 @@ REFUSED = {
     "labels 0 and 255": ({"y": (Y * 255).astype(np.uint8)}, "class 1 has 0 rows.*y has 0, 255"),
     "labels 0 and 2**40": ({"y": Y * 2**40}, "class 1 has 0 rows"),
     "labels -1 and 1": ({"y": 2 * Y - 1}, "y must be integers from 0.*from -1.*unique"),
-    "one label": ({"y": 0 * Y}, "y is 0 in every row"),
+    "one class": ({"y": 0 * Y}, "y is 0 in every row"),
     "text labels": ({"y": np.where(Y, "dead", "alive")}, "y must be integers.*<U5.*unique"),
     "byte labels": ({"y": np.where(Y, b"dead", b"alive")}, r"y must be integers.*S5.*unique"),
     "object labels": ({"y": pd.Series(np.where(Y, "dead", "alive"), dtype=object)}, "y must be in"),
@@ -65,8 +66,11 @@ REFUSED = {
     "int64": ({"x": np.arange(R)[:, None] + 2**40}, "beyond 32 bits"),
     "list": ({"x": X.tolist()}, r"x must be an array of rows.*list.*np.asarray\(x\)"),
     "nothing": ({"x": None}, "x must be an array of rows.*None"),
-    "number": ({"x": 3.0}, "x must be an array of numbers.*float"),
-    "texts": ({"x": np.full((R, 2), "a")}, "x must be an array of numbers.*texts.*get_dummies"),
+    "number": ({"x": 3.0}, "x must be an array with a row a case; got a float"),
+    "path": ({"x": "scans.npz"}, "x must be an array with a row a case; got a str"),
+    "one label": ({"y": 1}, "y must be an array with a row a case; got a int"),
+    "texts": ({"x": np.full((R, 2), "a")}, "x holds texts.*get_dummies"),
+    "sparse": ({"x": sparse.csr_array(X)}, r"x is a sparse matrix.*toarray"),
     "frame of texts": ({"x": FRAME}, r"x holds objects.*get_dummies\(x\).astype"),
     "objects": ({"x": np.full((R, 2), None)}, "x holds objects .NoneType"),
     "complex": ({"x": X * 1j}, "x holds objects .complex"),
@@ -92,8 +96,13 @@ REFUSED = {
     "items": ({"item": np.arange(R) + 1}, "item must be numbers of the 40 items.*up to 40"),
     "negative items": ({"item": np.arange(R) - 1}, "item must be integers from 0"),
     "no shots": ({"shots": 0}, "positive integers; got 0"),
+    "many shots": ({"shots": 10**12}, "positive integers; got 1000000000000"),
+    "many queries": ({"queries": 10**12}, r"queries must be an integer below 2\^31"),
+    "half a least": ({"least": 2.5}, "least must be an integer"),
+    "mask of items": ({"item": np.ones(R, bool)}, "item must be integers from 0.*bool"),
+    "number of tasks": ({"tasks": 2}, "tasks must be ids from 0 to 3; got 2"),
     "no queries": ({"queries": 0}, "queries must be at least 1; got 0"),
-    "half a query": ({"queries": 2.5}, "queries must be an integer; got 2.5"),
+    "half a query": ({"queries": 2.5}, "queries must be an integer.*got 2.5"),
     "mask of tasks": ({"tasks": np.array([True, False, True, False])}, "tasks must be ids"),
     "half a task": ({"tasks": [0.5, 1.5]}, "tasks must be ids from 0 to 3"),
     "task twice": ({"tasks": [1, 1]}, "tasks names an id twice"),
@@ -116,8 +125,8 @@ CLASSES = {
     "one-hot labels": ({"labels": np.eye(4)[SITE]}, r"labels must be.*argmax\(1\)"),
     "infinite cell": ({"x": BAD}, "x is infinite"),
     "keep": ({"keep": np.arange(R)}, "keep must be a mask"),
-    "ways": ({"ways": 2.0}, "ways must be an integer; got 2.0"),
-    "queries": ({"queries": None}, "queries must be an integer; got None"),
+    "ways": ({"ways": 2.0}, "ways must be an integer.*got 2.0"),
+    "queries": ({"queries": None}, "queries must be an integer.*got None"),
     "lengths": ({"labels": SITE[:5]}, "same length; got labels 5, x 40"),
     "pixels": ({"x": np.zeros((R, 0, 0))}, "its rows are empty"),
 }
@@ -140,6 +149,7 @@ SAME = {
     "frame": {"x": pd.DataFrame(X)},
     "device": {"x": jnp.asarray(X)},
     "float64": {"x": X.astype(np.float64)},
+    "other bytes": {"x": X.astype(">f4"), "y": Y.astype(">i2")},
 }
 
 

@@ -66,7 +66,7 @@ def _array(path: Path, name: str) -> np.ndarray:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path} cannot be read as an npz file: it is none, or not whole. {PLAIN}")
     try:
-        return reading.arrays(path, [name])[name]
+        found = reading.arrays(path, [name])[name]
     except MemoryError as error:
         raise DataError(f"{path}: array {name!r} does not fit into memory: {error}. Remedy: fewer "
                         "or smaller images") from error  # fmt: skip
@@ -75,6 +75,9 @@ def _array(path: Path, name: str) -> np.ndarray:
         if "Object arrays" in why:
             why = f"{path}: array {name!r} holds Python objects, which are never loaded."
         raise DataError(f"{why} {PLAIN}") from error
+    if not isinstance(found, np.ndarray):  # what numpy makes of a member of another kind
+        raise DataError(f"{path}: {name!r} is no array. {PLAIN}")
+    return found
 
 
 def _images(path: Path, x: np.ndarray) -> Column:
