@@ -16,7 +16,15 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from metajax import layout, limits, records, report, sweeps, tables, tracking
-from metajax.config import HOST_BASELINES, Inner, Method, RunConfig, resolved, unused
+from metajax.config import (
+    HOST_BASELINES,
+    Inner,
+    Method,
+    RunConfig,
+    check_learners,
+    resolved,
+    unused,
+)
 from metajax.given import EncoderFlags, EvaluateFlags, TrainFlags, as_flags, given
 from metajax.suites import CORE_METHODS, Entry, find, own_settings
 from metajax.surroundings import fail
@@ -110,7 +118,9 @@ def parse(
 
     Raises:
       SystemExit: code 2, for an unknown flag (with a suggestion) or a value of the wrong type.
+      ValueError: for a learner's file that cannot be used.
     """
+    check_learners()
     named, given = default, sys.argv[1:] if arguments is None else arguments
     for i, argument in enumerate(given):
         if argument.startswith("--preset"):

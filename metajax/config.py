@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from metajax import layout, limits
+from metajax import layout, learners, limits
 from metajax.baselines import POOLED, REGRESSORS, TARGET_ONLY
 from metajax.hyper import HYPER, NUMBERS, Inner, arguments, defaults
 from metajax.learners import LEARNERS
@@ -127,6 +127,18 @@ def unused(config: RunConfig, given: Sequence[str]) -> list[str]:
         elif flag == "encoder.widths" and name not in DEEP and len(config.encoder.widths) > 1:
             found.append("encoder.widths beyond the first")
     return found
+
+
+def check_learners() -> None:
+    """Refuses to go on with learners that cannot be used.
+
+    Raises:
+      ValueError: naming their files; for a learner with the name of a model on the host.
+    """
+    learners.check()
+    if twice := [name for name in LEARNERS if name in HOST_BASELINES]:
+        raise ValueError(f"metajax/learners has {', '.join(twice)}, the name of a model on the "
+                         "host: rename the function")  # fmt: skip
 
 
 def hyper(config: RunConfig, *, strict: bool) -> dict[str, Any]:

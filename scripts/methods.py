@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from metajax import baselines, disk
+from metajax import baselines, disk, learners
 from metajax.hyper import HYPER, defaults
 from metajax.learners import METHODS
 
@@ -81,7 +81,9 @@ def main() -> int:
     """Writes the page, or checks it."""
     parser = argparse.ArgumentParser(description=__doc__.partition(";")[0], allow_abbrev=False)
     parser.add_argument("--check", action="store_true", help="only look: 1 if the page is stale")
-    if parser.parse_args().check:
+    args = parser.parse_args()
+    learners.check()
+    if args.check:
         return int(not PAGE.exists() or PAGE.read_text() != render())
     disk.write(PAGE, render())
     return 0

@@ -208,3 +208,6 @@ def require(name: str, spec: TaskSpec, *kinds: str, variance: bool = False) -> N
         raise ValueError(f"{name} is defined for {' and '.join(kinds)} tasks; got {spec.kind}")
     if spec.variance and not variance:
         raise ValueError(f"{name} gives no predictive variance; use TaskSpec(variance=False)")
+
+
+METHODS = ()  # parts of learners

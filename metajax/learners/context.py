@@ -75,3 +75,6 @@ def scaled_labels(support: Examples, kind: Kind) -> tuple[jax.Array, jax.Array, 
     unit, mean, deviation, varied = moments(support.y, support.mask > 0)
     deviation = jnp.where(varied, deviation, 1 / unit)
     return (support.y / unit - mean) / deviation, mean * unit, deviation * unit
+
+
+METHODS = ()  # parts of learners

@@ -238,3 +238,6 @@ def outputs(spec: TaskSpec, mean: jax.Array, variance: jax.Array) -> jax.Array:
 def cells(weight: jax.Array, present: jax.Array) -> jax.Array:
     """The number of labels in a stack of systems, at least 1."""
     return jnp.maximum(((weight > 0).sum(1) * present.sum(1)).sum(), 1)
+
+
+METHODS = ()  # parts of learners

@@ -118,3 +118,6 @@ def support_vector(
     begin = u, jnp.where(there, slope + v[:, None], 1), v
     end = jax.lax.scan(shortened, begin, length=steps)[0]
     return z.T @ (limit[:, None] * y - newton(kernel, *jax.lax.stop_gradient(end), 0.0)[0])
+
+
+METHODS = ()  # parts of learners

@@ -51,3 +51,6 @@ class Method:
     def name(self) -> str:
         """The name in configurations and tables: that of the constructor."""
         return self.build.__name__
+
+
+METHODS: tuple[Method, ...] = ()  # parts of learners

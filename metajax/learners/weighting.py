@@ -261,3 +261,6 @@ def with_weights(
         return learner.meta_loss(params, episode._replace(support=lighter), key)
 
     return learner._replace(adapt=adapt, meta_loss=meta_loss)
+
+
+METHODS = ()  # parts of learners
