@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import os
+import time
 import zipfile
 from pathlib import Path
 
@@ -115,7 +116,8 @@ def test_codes_among_numbers():
     for cells, found in (
         (sodium, [-999]), (sodium, [999]), (ages, [-9, -1]), (ages, [999, 998]), (grades, [9]),
         (grades, [-9]), (grades, [8, 9]), (grades, [99]), (chol, [0]), (ages, [777, 888, 999]),
-        (sodium, [-99.0, 9999]), (rng.normal(size=80), [-999]), (rng.integers(0, 2, 80), [9]),
+        (sodium, [-99.0, 9999]), (sodium, [99.9]), (sodium, [1000.5]),
+        (rng.normal(size=80), [-999]), (rng.integers(0, 2, 80), [9]),
     ):  # fmt: skip
         assert suspects(np.r_[cells, np.repeat(found, 4)]) == sorted(found), found
     # What is only a large, small or usual number.
@@ -153,6 +155,9 @@ def test_codes_among_numbers():
         (["non smoker", "non-smoker", "ex"] * 5, ("both",)),
         (["a", "а"] * 5 + ["A"], ("both 'A' and 'a'",)),
         (["20200131", "20210228", "20191130"] * 5, ("dates",)),
+        (["100000000000000001", "100000000000000002"] * 5, ("codes, no numbers", "more digits")),
+        (["\u22121.5", "2.5", "\u22123.5"] * 5, ("another script",)),
+        (["１", "２", "３"] * 5, ("another script",)),
         (["1e39", "1"] * 5, ("infinite in rows 1, 3",)),
         (["1e-60", "1"] * 5, ("single precision",)),
         (["1600000001", "1600000002", "1600000009"] * 5, ("single precision",)),
@@ -162,6 +167,19 @@ def test_what_is_written_otherwise_is_refused(cells, words):
     told = problem(cells)
     for word in (*words, "Remedy: "):
         assert word in told, told
+
+
+def test_a_text_at_the_end_of_many_numbers_takes_no_time():
+    """A pattern that can go back would try every way to part the digits of all rows."""
+    start = time.process_time()
+    for last in ("NA", "1.2.3", "x", "12e", "--1"):
+        column([*map(str, range(10000, 14000)), last])
+        column([*(f"{i}.5" for i in range(10000, 14000)), "1" * 4000 + last])
+    for how in codes.WRITTEN:  # nor may one long cell
+        for cell in ("1" * 9000 + "!", "1," * 4000 + "x", "1 " * 4000 + "x", "a " * 4000,
+                     "1.1" * 999):  # fmt: skip
+            how[1].fullmatch(cell)
+    assert time.process_time() - start < 10
 
 
 def test_what_is_a_category_is_one():

@@ -80,6 +80,8 @@ def _complete(what: str, name: str, found: Parsed, remedy: str) -> None:
     counts = np.bincount(found.level, minlength=len(found.texts))
     finite = np.isfinite(found.values)
     odd = codes.suspects(found.values, counts) if finite.all() else []
+    if what == "label" and set(found.values.tolist()) == {-1.0, 0.0, 1.0}:
+        odd = [-1.0]
     # A site may well be called 9, a class hardly.
     if odd := [value for value in odd if what == "label" or not -1 < value < 77]:
         said = [t for t, v in zip(found.texts, found.values, strict=True) if v in odd]

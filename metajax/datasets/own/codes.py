@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,13 +21,17 @@ MISSING = frozenset(
     "[not applicable]", "(not applicable)", "[not evaluated]", "[unknown]", "[discrepancy]",
     "#getting_data",
 }  # fmt: skip
+UNKNOWN = {"unknown", "unk", "not stated", "not known", "not recorded", "undetermined", "other",
+           "not done", "no data", "n.d.", "nd", "x", "none", "nil"}  # fmt: skip
 SPECIAL = re.compile(r"\.[A-Za-z_]")  # .a to .z of SAS and Stata
 NOTHING = {"none", "nil"}  # missing beside numbers, a level beside texts
 SIGNS = {"+", "++", "+++", "++++", "+/-", "-/+", "pos", "neg", "positive", "negative", "trace"}
 
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-PLAIN = re.compile(rf"(?:{NUMBER.pattern}\n)*{NUMBER.pattern}", re.ASCII)
+# One way to match, and no way back: a column of numbers with a text at its end would take for ever.
+NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?", re.ASCII)
+PLAIN = re.compile(rf"(?>{NUMBER.pattern}\n)*+{NUMBER.pattern}", re.ASCII)
 ENDLESS = re.compile(r"[+-]?(?:inf|infinity|1\.#inf)", re.IGNORECASE)
+MINUS = {ord(sign): "-" for sign in "\u2010\u2011\u2012\u2013\u2212"}
 ZEROS = re.compile(r"[+-]?0\d+", re.ASCII)
 # How people write numbers and moments that are no plain number; in this order.
 WRITTEN = (
@@ -68,6 +73,10 @@ def numbers(texts: Sequence[str]) -> np.ndarray:
 
 def written(text: str) -> str:
     """How a text writes a number that is no plain one, e.g. "dates"; "" if it does not."""
+    if not text.isascii():
+        plain = unicodedata.normalize("NFKC", text).translate(MINUS)
+        if plain != text and NUMBER.fullmatch(plain):
+            return "digits or signs of another script"
     return next((what for what, how in WRITTEN if how.fullmatch(text)), "")
 
 
@@ -113,8 +122,11 @@ def suspects(values: np.ndarray, counts: np.ndarray) -> list[float]:
 
     A number of `CODES` is suspected if it lies outside all others, and
       is negative where no other is (-1: where they are many), or
-      is repeated and farther from them than they are from each other, or
+      is repeated and farther from them than they are from each other (three times, if once), or
       is more frequent than its neighbour, with a gap between (0: all others are far above it).
+
+    Any other number is suspected if it is found three times or more, twice as far from ten others
+    or more as they are from each other.
 
     Args:
       values: (U,) different finite numbers.
@@ -137,13 +149,25 @@ def suspects(values: np.ndarray, counts: np.ndarray) -> list[float]:
         elif not found:  # one of the others
             high = i
     below = len(found)
+    if below == 0 and high == len(values) - 1:
+        found += _alone(values, counts)
     for i in range(low - 1, -1, -1):
         inside = slice(low, high + 1)
         if _far(-values[i], counts[i], -values[inside][::-1], counts[inside][::-1]):
             found.append(float(values[i]))
         elif len(found) == below:
             low = i
+    if low == 0:
+        found += [-value for value in _alone(-values[::-1], counts[::-1])]
     return found
+
+
+def _alone(values: np.ndarray, counts: np.ndarray) -> list[float]:
+    """The highest number, if it is repeated and no code, but far from many others."""
+    if len(values) < 11 or counts[-1] < 3:
+        return []
+    gap, spread = values[-1] - values[-2], values[-2] - values[0]
+    return [float(values[-1])] if gap >= 2 * spread else []
 
 
 def _far(value: float, count: int, others: np.ndarray, counts: np.ndarray) -> bool:
@@ -158,7 +182,7 @@ def _far(value: float, count: int, others: np.ndarray, counts: np.ndarray) -> bo
         )  # fmt: skip
     if others[0] < 0 and others[-1] <= 0 and value > 0:  # a negative code among positive numbers
         return value > 1 or (len(others) > 5 and count >= 2)
-    if count >= 2 and gap >= spread:
+    if gap >= spread * (1 if count >= 2 else 3) and (count >= 2 or abs(value) >= 777):
         return True
     if count < 3 or len(others) < 3 or value < 7:
         return False

@@ -118,6 +118,11 @@ def _guessed(seen: _Seen, choice: Choice, column: Column):
     keep = f"--types {f'{seen.name}=number'!r} if it is measured"
     distinct = np.unique(seen.values)
     whole = np.isfinite(distinct).all() and (distinct == np.round(distinct)).all()
+    long = [t for t in seen.texts if len(t) > 15 and t.lstrip("+-").isdigit()] if whole else []
+    if long and np.abs(distinct).max() >= EXACT:
+        raise Refused(f"holds codes, no numbers: {long[0]} has more digits than a number "
+                      f"keeps. {seen.drop}, or --group {seen.name!r} if it says who the patient is"
+                      )  # fmt: skip
     if zeros := [t for t in seen.texts if codes.ZEROS.fullmatch(t)] if whole else []:
         raise Refused(f"holds codes, no numbers: {listed(zeros, 3)} in {seen.rows(zeros)}. "
                       f"{seen.drop}, or --types {f'{seen.name}=category'!r}, or {keep}"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from metajax.datasets.files import DataError
-from metajax.datasets.own import cells, choices, reports, text
+from metajax.datasets.own import cells, choices, codes, leaks, reports, text
 from metajax.datasets.own.choices import ROLES, Choices
 from metajax.datasets.own.columns import Examined, examine
 from metajax.datasets.own.reports import Column, Reading, listed
@@ -125,7 +125,7 @@ def used(raw: pd.DataFrame, said: Choices) -> None:
 def _holds(column: pd.Series, code: str) -> bool:
     """Whether a column has a code in some cell."""
     texts = [str(each) for each in column.unique()]
-    gone, _ = cells.codes.unsaid(texts, cells.codes.numbers(texts), (code,), exact=True)
+    gone, _ = codes.unsaid(texts, codes.numbers(texts), (code,), exact=True)
     return bool((gone & (np.array(texts) != "")).any())
 
 
@@ -164,6 +164,17 @@ def reading(looked: Looked, rules: Any, *inputs: Column) -> Reading:
     found = {each.column.name: each.column for each in looked.columns}
     roles = {name: role for role, name in looked.named.items()}
     columns = list(inputs)
+    name = looked.named["label"]
+    try:
+        y, classes = cells.labels(name, looked.raw[name], rules.kind, rules.positive,
+                                  looked.choices.of(name))  # fmt: skip
+    except DataError:  # told with its column
+        y, classes = np.zeros(0), ()
+    for each in looked.columns:
+        if classes and (said := leaks.sign(each, y, classes)):
+            old = found[each.column.name]
+            note = "; ".join(filter(None, (old.note, said)))
+            found[each.column.name] = old._replace(note=note)
     for name in looked.raw:
         if name in roles:
             columns.append(_role(looked, name, roles[name], rules))
@@ -192,11 +203,13 @@ def _role(looked: Looked, name: str, role: str, rules: Any) -> Column:
                     "--kind classification makes classes of them")  # fmt: skip
         return Column(name, role, "quantity", values=f"{y.min():.6g} to {y.max():.6g}",
                       distinct=len(np.unique(y)), note=note)  # fmt: skip
-    told = listed(classes, 20)
+    told, note = listed(classes, 20), ""
+    if odd := [one for one in classes if one.lower() in codes.UNKNOWN]:
+        note = f"is {odd[0]!r} a {role}, or a missing cell (--missing {f'{name}={odd[0]}'!r})?"
     if role == "group":
         told = f"{len(classes)} of them, the largest of {np.bincount(y).max()} rows"
     return Column(name, role, "classes" if role == "label" else "names", values=told,
-                  distinct=len(classes))  # fmt: skip
+                  distinct=len(classes), note=note)  # fmt: skip
 
 
 def template(looked: Looked, rules: Any) -> str:

@@ -53,12 +53,11 @@ def sheet(path: Path) -> Sheet:
     Raises:
       DataError: naming the lines, where they are not one header and rows of as many cells.
     """
-    name = path.name.lower()
-    content, notes = _content(path)
+    name, content, notes = _content(path)
     text = _decoded(path, content)
     if content.startswith(b"\xef\xbb\xbf"):
         notes.append("the mark at its beginning (a BOM) is no part of the first name")
-    separator = "\t" if ".tsv" in name or ".tab" in name else ","
+    separator = "\t" if ".tsv" in name.lower() else ","
     lines, ends = _records(path, text, separator)
     header, rows = _header(path, text, lines, separator)
     rows, ends = _whole(path, header, rows, ends[len(lines) - len(rows):], notes)
@@ -76,10 +75,10 @@ def _bare(cell: str) -> str:
     return cell if cell.isascii() else cell.strip(UNSEEN).strip()
 
 
-def _content(path: Path) -> tuple[bytes, list[str]]:
-    """The bytes of the table; of an archive, those of its only file."""
+def _content(path: Path) -> tuple[str, bytes, list[str]]:
+    """Name and bytes of the table, and a note; of an archive, those of its only file."""
     if path.suffix.lower() != ".zip":
-        return reading.read(path), []
+        return path.name, reading.read(path), []
     found = {
         name: content for name, content in reading.members(path).items()
         if not name.startswith("__MACOSX/") and not name.rpartition("/")[2].startswith(".")
@@ -90,10 +89,7 @@ def _content(path: Path) -> tuple[bytes, list[str]]:
     ((name, content),) = found.items()
     if "xl/" in name or name.endswith(".xml"):
         raise DataError(f"{path} is no table in a zip archive. Remedy: save it as .csv")
-    if (".tsv" in name.lower()) != (".tsv" in path.name.lower()):
-        raise DataError(f"{path} holds {name}: tabs or commas? Remedy: unpack it, and name the "
-                        "table")  # fmt: skip
-    return content, [f"read from its member {name}"]
+    return name, content, [f"read from its member {name}"]
 
 
 def _decoded(path: Path, content: bytes) -> str:
@@ -186,7 +182,12 @@ def _header(
     if other:
         raise DataError(f"{path} separates its columns by {other[0]!r}, not by {separator!r}. "
                         "Remedy: save it with commas as .csv, or with tabs as .tsv")  # fmt: skip
-    header = [name.strip().strip(UNSEEN).strip() for name in first]
+    header = [re.sub(r"\s*[\r\n]+\s*", " ", name.strip().strip(UNSEEN).strip()) for name in first]
+    wide = {len(record) for record in records[1:] if len(record) > 1}
+    if len(header) == 1 and len(wide) == 1:
+        raise DataError(f"{path}: its first line {header[0][:60]!r} names one column, the others "
+                        f"have {wide.pop()} cells: a title? Remedy: delete the lines above the "
+                        "header")  # fmt: skip
     if len(records) > 2 and all(len(row) in (0, len(header) + 1) for row in records[1:]):
         raise DataError(f"{path} has rows of one cell more than names: row names without a name? "
                         "Remedy: give the first column a name, or save it without row "
