@@ -30,7 +30,9 @@ from metajax import surroundings
 
 surroundings.check()
 
+import contextlib
 import dataclasses
+import itertools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -140,23 +142,20 @@ def main() -> int:
     except (ValueError, OSError) as error:
         return commands.fail(error)
     console = Console()
-    for setting in settings:
-        data = DATA[setting.data]
-        for method in methods:
-            started = time.monotonic()
+    with tracking.copier(folder, mode=flags.wandb, tell=commands.warn) as copier:
+        copier.ready()
+        for setting, method in itertools.product(settings, methods):
+            started, data = time.monotonic(), DATA[setting.data]
             draws, steps = flags.draws or data.draws, flags.steps or data.steps
             made, said = run(
                 method, setting, families[setting.data], draws, steps, folder, again=flags.again
             )
             said = said or f"{time.monotonic() - started:.0f} s"
             console.print(f"{setting.name} {method}: {said}")
-            tracking.mirror(made, mode=flags.wandb, folder=folder)
-    if not flags.tables:
-        return 0
-    try:
-        return 0 if commands.write_tables(console, folder, write_tables) else 1
-    except (ValueError, OSError) as error:
-        return commands.fail(error)
+            with contextlib.suppress(ValueError):  # a damaged record: the table names it
+                copier.copy(made)
+    whole = not flags.tables or commands.write_tables(console, folder, write_tables)
+    return 0 if whole else 1
 
 
 def picked(flag: str, given: Sequence[str] | None, known: Sequence[str]) -> list[str]:

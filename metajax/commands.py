@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -263,13 +264,23 @@ def run_suite(
         if flags.workers < 1:
             raise ValueError(f"--workers must be at least 1; got {flags.workers}")
         limits.positive({"workers": flags.workers})
-        prepare(configs, build, folder, data_dir=flags.data_dir, workers=flags.workers)
-        outcomes = _run(console, configs, build, folder, flags)
+        with tracking.copier(folder, mode=flags.wandb, tell=warn) as copier:
+            prepare(configs, build, folder, data_dir=flags.data_dir, workers=flags.workers)
+            copier.ready()
+            return _run_and_tell(console, configs, build, folder, flags, copier)
     except (ValueError, OSError) as error:
         return fail(error)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from here")
         return 130
+
+
+def _run_and_tell(
+    console: Console, configs: Sequence[RunConfig], build: sweeps.Build, folder: Path, flags: Any,
+    copier: tracking.Copier,
+) -> int:  # fmt: skip
+    """Runs, copies to W&B, writes or shows the table; returns the exit code."""
+    outcomes = _run(console, configs, build, folder, flags)
     failed = [outcome for outcome in outcomes if outcome.folder is None]
     for outcome in failed:
         one = outcome.config
@@ -279,12 +290,9 @@ def run_suite(
         console.print(line, soft_wrap=True)
     if not finished:
         return 1
-    try:
-        _mirror(console, finished, folder, flags.wandb)
-        whole = write_tables(console, folder) if flags.learner is None else _show(
-            console, finished, folder)  # fmt: skip
-    except (ValueError, OSError) as error:
-        return fail(error)
+    _mirror(console, finished, copier)
+    show = flags.learner is not None
+    whole = _show(console, finished, folder) if show else write_tables(console, folder)
     return 1 if failed or not whole else 0
 
 
@@ -360,10 +368,17 @@ def told_kept(found: Iterable[tuple[str, str]]) -> list[str]:
     ]  # fmt: skip
 
 
-def _mirror(console: Console, folders: list[Path], suite_folder: Path, mode: str | None) -> None:
+def warn(text: str) -> None:
+    """Prints what is no reason to stop."""
+    sys.stderr.write(f"warning: {text}\n")
+
+
+def _mirror(console: Console, folders: list[Path], copier: tracking.Copier) -> None:
     """Mirrors finished runs to Weights & Biases, once each."""
-    started = time.monotonic()
-    copies = [tracking.mirror(folder, mode=mode, folder=suite_folder) for folder in folders]
+    started, copies = time.monotonic(), []
+    for folder in folders:
+        with contextlib.suppress(ValueError):  # a damaged record: the table names it
+            copies.append(copier.copy(folder))
     if found := [copy for copy in copies if copy is not None]:
         place = Path(found[0]).parent  # WANDB_DIR may have moved it
         console.print(f"W&B copies of the runs: {place}, {time.monotonic() - started:.0f} s")

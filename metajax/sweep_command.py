@@ -162,7 +162,9 @@ def _run(
     """Runs here, with a display; then writes table and report."""
     program, data_dir = plan.program, plan.flags.data_dir
     folder = commands.folder_of(plan.flags, program.suite)
-    tracking.mode_of(plan.flags.wandb)  # refused now, not after the first run
+    mode = tracking.mode_of(plan.flags.wandb)  # refused now, not after the first run
+    if mode != "disabled":
+        tracking.check_settings(folder)
     tasks = [task for group in mine for task in group]
     if program.build is not None:
         commands.prepare(tasks, program.build, folder, data_dir=data_dir, workers=given.workers)
@@ -170,7 +172,13 @@ def _run(
         for flags in plan.parsed:
             program.prepare(dataclasses.replace(flags, data_dir=data_dir))
     commands.make_folder(folder)
-    with _display(console, folder, len(tasks), plan) as told:
+    # A script that makes its runs itself copies them itself.
+    mode, damaged = mode if program.build is not None else "disabled", []
+    with (
+        tracking.copier(folder, mode=mode, tell=commands.warn) as copier,
+        _display(console, folder, len(tasks), plan, copier, damaged) as told,
+    ):
+        copier.ready()
         options = {"workers": given.workers, "retries": given.retries, **told}
         if program.build is None:
             own = {name: getattr(plan.flags, name) for name in OWN}
@@ -189,16 +197,17 @@ def _run(
         console.print(f"when all shards have ended: python scripts/table.py {folder.name}")
     elif len(failed) < len(outcomes):
         return 1 if not commands.write_tables(console, folder, program.write) or failed else 0
-    return 1 if failed else 0
+    return 1 if failed or damaged else 0
 
 
 @contextlib.contextmanager
 def _display(
-    console: Console, folder: Path, runs: int, plan: Plan
+    console: Console, folder: Path, runs: int, plan: Plan, copier: tracking.Copier,
+    damaged: list[str],
 ) -> Iterator[dict[str, Callable[..., None]]]:
     """Live progress, as callbacks of `sweeps.run_all`; they also mirror each run to W&B as it ends.
 
-    What fails is kept in ``failures.jsonl``, attempt by attempt.
+    What fails is kept in ``failures.jsonl``, attempt by attempt; damaged records in `damaged`.
     """
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
@@ -237,9 +246,10 @@ def _display(
             for one in outcomes if plan.program.build is not None else ():
                 if one.folder is not None:
                     try:
-                        tracking.mirror(one.folder, mode=plan.flags.wandb, folder=folder)
+                        copier.copy(one.folder)
                         best = _better(best, one.folder, plan.metric)
                     except ValueError as error:  # the other runs go on; the tables will refuse it
+                        damaged.append(str(error))
                         progress.print(f"{error}; remove {one.folder} to make it again")
             bad = 0 if outcomes[0].folder else len(configs)
             failed = progress.tasks[bar].fields["failed"] + bad

@@ -29,6 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")
     args = parser.parse_args(argv)
     try:
+        offline_runs(args.results, args.suite)  # what it refuses is refused first
+        left = copy_missing(args.results, args.suite, args.dry_run)
         runs = offline_runs(args.results, args.suite)
     except ValueError as error:
         return fail(error)
@@ -40,14 +42,42 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{len(runs)} offline runs: {len(runs) - len(todo) - len(torn)} uploaded before, "
           f"{len(todo)} to upload, {len(torn)} torn")  # fmt: skip
     if args.dry_run or not todo:
-        return 1 if torn else 0
+        return 1 if torn or left else 0
     try:
         check_server()
         failed = upload(todo)
     except ConnectionError as error:
         return fail(error)
     print(f"{len(todo) - len(failed)} uploaded, {len(failed)} failed")
-    return 1 if failed or torn else 0
+    return 1 if failed or torn or left else 0
+
+
+def copy_missing(results: Path, suite: str | None, dry_run: bool) -> int:
+    """Makes the copies that a command could not make; returns how many are still missing."""
+    from metajax import tracking
+
+    left = 0
+    for folder in sorted(p.parent for p in results.glob("*/.uncopied")):
+        names = tracking.noted(folder) if suite in (None, folder.name) else []
+        if dry_run or not names:
+            print(f"{folder}: {len(names)} copies to make" if names else "", end="\n" * bool(names))
+            continue
+        done = []
+        with tracking.copier(folder, mode="offline", tell=warn) as copier:
+            for name in names:
+                try:
+                    done += [name] if copier.copy(folder / "runs" / name) is not None else []
+                except ValueError as error:  # a damaged record
+                    warn(error)
+        tracking.settle(folder, done)
+        left += len(names) - len(done)
+        print(f"{folder}: {len(done)} copies made, {len(names) - len(done)} still missing")
+    return left
+
+
+def warn(message: object) -> None:
+    """Prints what is no reason to stop."""
+    print(f"wandb_sync.py: {message}", file=sys.stderr)
 
 
 def fail(message: object) -> int:
@@ -117,11 +147,18 @@ def records(path: Path) -> Iterator[Any]:
 
 def check_server() -> None:
     """Raises ConnectionError if no server answers: `wandb` would try again for hours."""
-    import wandb
-
+    from metajax.tracking.copying import START
     from metajax.tracking.session import reach
 
-    reach(wandb.setup().settings.base_url)
+    command = [sys.executable, "-P", "-c", "import wandb; print(wandb.setup().settings.base_url)"]
+    try:  # a process of its own: where its service cannot start, W&B hangs for ever
+        done = subprocess.run(command, capture_output=True, text=True, timeout=START, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ConnectionError(f"W&B did not start in {START:.0f} s (wandb-core hangs)") from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no word"]
+        raise ConnectionError(f"W&B does not start: {said[-1]}")
+    reach(done.stdout.split()[-1])
 
 
 def upload(runs: list[Path]) -> list[Path]:

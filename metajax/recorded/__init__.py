@@ -7,6 +7,7 @@ return what the rest of the code may rely on, or raise a ValueError that names t
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
       ValueError: naming the file and the line.
     """
     path, rows = folder / "metrics.jsonl", []
-    if not path.exists():
+    if not os.path.lexists(path):
         return rows
     with named(path):
         for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
@@ -165,7 +166,7 @@ def read_scores(folder: Path, result: Mapping[str, Any]) -> dict[str, np.ndarray
     from metajax.recorded.arrays import arrays, check_scores
 
     path = folder / "scores.npz"
-    if result.get("status") == "diverged" and not path.exists():
+    if result.get("status") == "diverged" and not os.path.lexists(path):
         return {}
     with named(path):
         scores = arrays(path)

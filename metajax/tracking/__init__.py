@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metajax import records
+from metajax import disk
 from metajax.tracking.content import (
     RESULT,
     Record,
@@ -28,10 +28,21 @@ from metajax.tracking.content import (
     tags,
     task_scores,
 )
-from metajax.tracking.session import QUIET, agent_id, home_of, mode_of, never_raise, open_run
+from metajax.tracking.copying import Copier, copier
+from metajax.tracking.missing import noted, settle
+from metajax.tracking.session import (
+    QUIET,
+    agent_id,
+    check_settings,
+    home_of,
+    mode_of,
+    never_raise,
+    open_run,
+)
 
-__all__ = ["MARK", "QUIET", "Record", "Tracker", "curves", "flatten", "mirror", "mode_of",
-           "read_record", "start", "summary_scores", "task_scores"]  # fmt: skip
+__all__ = ["MARK", "QUIET", "Copier", "Record", "Tracker", "check_settings", "copied", "copier",
+           "curves", "flatten", "mirror", "mode_of", "noted", "read_record", "settle", "start",
+           "summary_scores", "task_scores"]  # fmt: skip
 MARK = "metajax-mirrored"  # in a copy that is whole; holds the name of the record
 RESULT_DIGEST = "metajax-result"  # in a copy; of the result.json that it was made of
 
@@ -117,23 +128,16 @@ def mirror(
     with contextlib.ExitStack() as alone:
         with contextlib.suppress(OSError):  # a folder that cannot be written: W&B will say so
             folder.mkdir(parents=True, exist_ok=True)
-            alone.enter_context(records.claim(folder / "wandb", [f"W&B {run_folder.name}"]))
+            alone.enter_context(disk.claim(folder / "wandb", [f"W&B {run_folder.name}"]))
         return _mirror_alone(run_folder, mode, folder, project)
 
 
 def _mirror_alone(run_folder: Path, mode: str, folder: Path, project: str | None) -> str | None:
     """See `mirror`; no other process does this to the same record."""
     record, name = read_record(run_folder), run_folder.name
-    run_id, marked, older = name, {}, []
-    digest = hashlib.sha256((run_folder / "result.json").read_bytes()).hexdigest()
-    for run_id in dict.fromkeys((agent_id() or name, name)):
-        marked = {path: _marked(path, digest) for path in _copies(folder / "wandb", run_id)}
-        older = [path for path, of in marked.items() if of in ("", name)]
-        for path in older:
-            if marked[path] and (mode == "offline" or _arrived(path)):
-                return str(path)
-        if len(older) == len(marked):  # the id is no other record's
-            break
+    there, run_id, older, marked = _found(run_folder, mode, folder)
+    if there is not None:
+        return str(there)
     for path in older:
         if not marked[path]:
             shutil.rmtree(path, ignore_errors=True)
@@ -153,7 +157,7 @@ def _mirror_alone(run_folder: Path, mode: str, folder: Path, project: str | None
                 run.finish(exit_code=1)
             raise
         run.finish(exit_code=0 if record.result.get("status") == "complete" else 1)
-        (home / RESULT_DIGEST).write_text(digest)
+        (home / RESULT_DIGEST).write_text(_digest(run_folder))
         (home / MARK).write_text(name)  # last: a copy that a kill interrupted does not have it
         for path in older:  # else both would be uploaded
             if path != home:
@@ -161,6 +165,42 @@ def _mirror_alone(run_folder: Path, mode: str, folder: Path, project: str | None
 
     never_raise(replay)()
     return str(home)
+
+
+def copied(run_folder: Path, mode: str, folder: Path) -> Path | None:
+    """The whole copy of a record that `mirror` would leave as it is; it needs no W&B."""
+    return _found(run_folder, mode, home_of(folder))[0]
+
+
+def _found(
+    run_folder: Path, mode: str, folder: Path
+) -> tuple[Path | None, str, list[Path], dict[Path, str]]:
+    """The copy that serves, else the id of the next one, what it replaces, and the marks of these.
+
+    Args:
+      run_folder: the record.
+      mode: ``"offline"`` or ``"online"``.
+      folder: in which W&B makes its `wandb`.
+    """
+    name, marked, older, digest = run_folder.name, {}, [], _digest(run_folder)
+    run_id = name
+    for run_id in dict.fromkeys((agent_id() or name, name)):
+        marked = {path: _marked(path, digest) for path in _copies(folder / "wandb", run_id)}
+        older = [path for path, of in marked.items() if of in ("", name)]
+        for path in older:
+            if marked[path] and (mode == "offline" or _arrived(path)):
+                return path, run_id, older, marked
+        if len(older) == len(marked):  # the id is no other record's
+            break
+    return None, run_id, older, marked
+
+
+def _digest(run_folder: Path) -> str:
+    """Of result.json; empty without: a damaged record has none."""
+    try:
+        return hashlib.sha256((run_folder / "result.json").read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _copies(place: Path, run_id: str) -> list[Path]:
@@ -174,9 +214,11 @@ def _marked(copy: Path, digest: str) -> str:
 
     Nothing either for a copy of a record that was made again since.
     """
-    name = (copy / MARK).read_text() if (copy / MARK).exists() else ""
-    of = copy / RESULT_DIGEST
-    return "" if of.exists() and name and of.read_text() != digest else name
+    try:
+        name, of = (copy / MARK).read_text(), copy / RESULT_DIGEST
+        return "" if of.exists() and name and of.read_text() != digest else name
+    except (OSError, ValueError):  # not there; or another process has just replaced it
+        return ""
 
 
 def _arrived(copy: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,7 +47,7 @@ def read_record(folder: Path) -> Record:
       ValueError: naming the file, if one of them cannot be read.
     """
     config, result = recorded.read_config(folder), recorded.read_result(folder)
-    lacks = not (folder / "environment.json").exists()
+    lacks = not os.path.lexists(folder / "environment.json")
     told = {} if lacks else recorded.read_environment(folder)
     scores = recorded.read_scores(folder, result)
     return Record(config, result, told, recorded.read_rows(folder), scores)

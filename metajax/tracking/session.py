@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +42,44 @@ def mode_of(mode: str | None) -> str:
     if given not in MODES:
         raise ValueError(f"W&B mode must be one of {', '.join(MODES)}; got {given!r}")
     return given
+
+
+def check_settings(folder: Path) -> None:
+    """Check what would only be found to be wrong after training.
+
+    Args:
+      folder: of the suite; see `home_of`.
+
+    Raises:
+      ValueError: naming the variable.
+    """
+    told = {k: os.environ[k] for k in ("WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT")
+            if os.environ.get(k)}  # fmt: skip
+    if (url := told.get("WANDB_BASE_URL")) is not None:
+        try:
+            parts = urllib.parse.urlsplit(url)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            good = False
+        if not good or re.search(r"\s", url):
+            raise ValueError(f"WANDB_BASE_URL must be the address of a server, such as "
+                             f"https://api.wandb.ai; got {url!r}")  # fmt: skip
+    if not re.fullmatch(r"[\w.-]+", told.get("WANDB_ENTITY", "x")):
+        raise ValueError(f"WANDB_ENTITY must be the name of a user or a team: letters, digits, "
+                         f"- and _; got {told['WANDB_ENTITY']!r}")  # fmt: skip
+    if not re.fullmatch(r"[^/\\#?%:\n]{1,128}", told.get("WANDB_PROJECT", "x")):
+        raise ValueError(f"WANDB_PROJECT must be the name of a project, without /, \\, #, ?, % and "
+                         f":; got {told['WANDB_PROJECT']!r}")  # fmt: skip
+    home = home_of(folder)
+    if home != folder:
+        why = ""
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            why = error.strerror or str(error)
+        if why or not os.access(home, os.W_OK | os.X_OK):
+            raise ValueError(f"WANDB_DIR={home} is no folder that can be written"
+                             f"{why and f' ({why})'}: mend or unset it")  # fmt: skip
 
 
 def agent_id() -> str | None:
