@@ -31,7 +31,7 @@ import uncertainty_tables
 from rich.console import Console
 from rich.markdown import Markdown
 
-from metajax import commands, limits, sweeps
+from metajax import commands, disk, limits, sweeps
 from metajax.estimator import methods
 
 SUITE = "uncertainty"
@@ -135,7 +135,7 @@ def measure(flags: Flags, folder: Path, console: Console) -> None:
               for name in frame}  # fmt: skip
     arrays |= {"p": np.stack(probabilities), "rows": np.stack(rows)}
     np.savez_compressed(folder / "predictions.npz", **arrays)
-    pd.DataFrame(inside).to_csv(folder / "within.csv", **real_tables.CSV)
+    disk.write(folder / "within.csv", pd.DataFrame(inside).to_csv(**real_tables.CSV))
 
 
 def padded(values: np.ndarray) -> np.ndarray:
@@ -153,10 +153,10 @@ def run(flags: Flags, folder: Path, console: Console) -> None:
         with np.load(folder / "predictions.npz", allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
         found = uncertainty_tables.analyse(arrays, METHODS, SITES)
-        found.to_csv(folder / "tasks.csv", **real_tables.CSV)
+        disk.write(folder / "tasks.csv", found.to_csv(**real_tables.CSV))
         hospitals = [f for f in ("heart_uci", *SITES) if f in flags.families]
         moved = uncertainty_tables.hospitals(hospitals, flags.data_dir)
-        moved.to_csv(folder / "sites.csv", **real_tables.CSV)
+        disk.write(folder / "sites.csv", moved.to_csv(**real_tables.CSV))
     console.print(Markdown(uncertainty_page.tabulate(folder)))
 
 

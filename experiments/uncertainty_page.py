@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import uncertainty_tables
 
+from metajax import disk
 from metajax.statistics import cluster_bootstrap
 
 WAYS = {"split": "split in halves", "cross": "cross, 4 folds"}
@@ -35,7 +36,7 @@ def tabulate(folder: Path) -> str:
     if len(sites):
         page += _sites(sites)
     text = "\n".join(page) + "\n"
-    (folder / "table.md").write_text(text)
+    disk.write(folder / "table.md", text)
     return text
 
 

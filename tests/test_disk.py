@@ -199,6 +199,7 @@ OWN = {
     "metajax/records.py": "npz into the temporary folder of a run",
     "metajax/sweep_command.py": "lines at the end of failures.jsonl",
     "metajax/tables/figures.py": "a figure into memory",
+    "metajax/tracking/missing.py": "lines at the end of the names of missing copies",
     "metajax/tracking/__init__.py": "the mark of a copy, one line",
     "scripts/benchmark_sweeps.py": "a sweep file in a temporary folder",
     "experiments/prior_fitted.py": "npz into memory",
