@@ -17,6 +17,7 @@ from metajax import surroundings
 surroundings.check()
 
 import dataclasses
+import io
 import itertools
 import sys
 from collections.abc import Iterator
@@ -134,8 +135,11 @@ def measure(flags: Flags, folder: Path, console: Console) -> None:
     arrays = {name: frame[name].to_numpy(str if frame[name].dtype.kind not in "iu" else None)
               for name in frame}  # fmt: skip
     arrays |= {"p": np.stack(probabilities), "rows": np.stack(rows)}
-    np.savez_compressed(folder / "predictions.npz", **arrays)
-    disk.write(folder / "within.csv", pd.DataFrame(inside).to_csv(**real_tables.CSV))
+    np.savez_compressed(stream := io.BytesIO(), **arrays)
+    text = pd.DataFrame(inside).to_csv(**real_tables.CSV)
+    disk.write_all({
+        folder / "predictions.npz": stream.getvalue(), folder / "within.csv": text
+    })
 
 
 def padded(values: np.ndarray) -> np.ndarray:
