@@ -32,7 +32,7 @@ import uncertainty_tables
 from rich.console import Console
 from rich.markdown import Markdown
 
-from metajax import commands, disk, limits, sweeps
+from metajax import commands, limits, sweeps
 from metajax.estimator import methods
 
 SUITE = "uncertainty"
@@ -135,11 +135,12 @@ def measure(flags: Flags, folder: Path, console: Console) -> None:
     arrays = {name: frame[name].to_numpy(str if frame[name].dtype.kind not in "iu" else None)
               for name in frame}  # fmt: skip
     arrays |= {"p": np.stack(probabilities), "rows": np.stack(rows)}
-    np.savez_compressed(stream := io.BytesIO(), **arrays)
-    text = pd.DataFrame(inside).to_csv(**real_tables.CSV)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
     disk.write_all({
-        folder / "predictions.npz": stream.getvalue(), folder / "within.csv": text
-    })
+        folder / "predictions.npz": stream.getvalue(),
+        folder / "within.csv": pd.DataFrame(inside).to_csv(**real_tables.CSV),
+    })  # fmt: skip
 
 
 def padded(values: np.ndarray) -> np.ndarray:
@@ -157,13 +158,16 @@ def run(flags: Flags, folder: Path, console: Console) -> None:
         with np.load(folder / "predictions.npz", allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
         found = uncertainty_tables.analyse(arrays, METHODS, SITES)
-        disk.write(folder / "tasks.csv", found.to_csv(**real_tables.CSV))
         hospitals = [f for f in ("heart_uci", *SITES) if f in flags.families]
         moved = uncertainty_tables.hospitals(hospitals, flags.data_dir)
-        disk.write(folder / "sites.csv", moved.to_csv(**real_tables.CSV))
+        disk.write_all({
+            folder / "tasks.csv": found.to_csv(**real_tables.CSV),
+            folder / "sites.csv": moved.to_csv(**real_tables.CSV),
+        })  # fmt: skip
     console.print(Markdown(uncertainty_page.tabulate(folder)))
 
 
+@surroundings.guarded
 @surroundings.guarded
 def main() -> int:
     """Measures, analyses, tabulates."""

@@ -80,7 +80,7 @@ def _pool(pool: str, frame: pd.DataFrame) -> list[str]:
     units, tables = frame.unit.nunique(), frame.table.nunique()
     diseases = pool == "diseases"
     what = f"{units} diseases, {tables} tables" if diseases else f"{units} hospitals"
-    page = [f"## {pool if not diseases else 'Diseases'}: {what}", ""]
+    page = ["", f"## {pool if not diseases else 'Diseases'}: {what}", ""]
     page += _paragraph(
         """Coverage (%) of sets at 90 %, and labels in a set, by labelled patients. Intervals are by
         bootstrap over diseases (hospitals)."""

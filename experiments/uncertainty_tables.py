@@ -141,7 +141,8 @@ def _temperature(p, y, w, unit, there, fit) -> float:
     weight = w.copy()  # of rows in their episode; each unit alike, whatever it has episodes
     weight[fit] *= even_weights(unit[fit])[:, None]
     z = _logit(p[at])
-    return temperature(np.stack([0 * z, z], 1), y[at].astype(int), weight[at]).value
+    found = temperature(np.stack([0 * z, z], 1), y[at].astype(int), weight[at])
+    return 1.0 if found.bound else found.value
 
 
 def _logit(p: np.ndarray) -> np.ndarray:
