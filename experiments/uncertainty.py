@@ -32,7 +32,7 @@ import uncertainty_tables
 from rich.console import Console
 from rich.markdown import Markdown
 
-from metajax import commands, limits, sweeps
+from metajax import commands, disk, limits, sweeps
 from metajax.estimator import methods
 
 SUITE = "uncertainty"
@@ -167,7 +167,6 @@ def run(flags: Flags, folder: Path, console: Console) -> None:
     console.print(Markdown(uncertainty_page.tabulate(folder)))
 
 
-@surroundings.guarded
 @surroundings.guarded
 def main() -> int:
     """Measures, analyses, tabulates."""
