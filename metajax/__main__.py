@@ -46,6 +46,10 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--methods", nargs="+", metavar="METHOD", help="these only; default: all")
     compare.add_argument("--episodes", type=_count, default=40, metavar="N",
                          help="draws of every number of labelled patients (40)")
+    compare.add_argument("--by", nargs="+", default=[], metavar="COLUMN",
+                         help="scores by sex, age, site: any columns of the file")
+    compare.add_argument("--bands", type=float, nargs="+", default=[], metavar="N",
+                         help="edges of the bands of --by, such as 40 60 75; default: quarters")
     compare.add_argument("--out", default="metajax-compare", metavar="FOLDER",
                          help="for report.html and scores.csv (metajax-compare)")
     predict = _command(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from metajax import compiled, disk
-from metajax.bedside import page, predict, words
+from metajax.bedside import groups, page, predict, words
 from metajax.bedside.compare import compare
 from metajax.bedside.patients import Patients, present, read, read_new
 from metajax.datasets import DataError
@@ -49,9 +49,10 @@ def run(act: Callable[[argparse.Namespace], int], flags: argparse.Namespace) -> 
 
 
 def compared(flags: argparse.Namespace) -> int:
-    """Compares methods on one file; writes report.html and scores.csv."""
+    """Compares methods on one file; writes report.html, scores.csv, and groups.csv if asked."""
     folder = Path(flags.out)
     patients = patients_of(flags)
+    by = {column: groups.of_column(patients, column, flags.bands) for column in flags.by}
     folder.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         # What many classes or columns make of the network is in the documentation; not 40 times.
@@ -60,16 +61,32 @@ def compared(flags: argparse.Namespace) -> int:
             patients, names=flags.methods, shots=tuple(flags.shots) if flags.shots else None,
             count=flags.episodes, seed=flags.seed, told=tell,
         )  # fmt: skip
+    last = found.sizes[-1]
+    how = {"count": flags.episodes, "seed": flags.seed}
+    method = found.chosen(last)[0]
+    apart = {
+        column: groups.by_column(patients, method, last, group, **how)
+        for column, group in by.items()
+    }
     title = f"Which method? {flags.label} in {patients.reading.file}"
-    disk.write_all({
+    text = page.comparison(found, patients.reading, patients.notes, title, apart)
+    content = {
         folder / "scores.csv": words.table(found).to_csv(index=False, float_format="%.6g"),
-        folder / "report.html": page.comparison(found, patients.reading, patients.notes, title),
-    })  # fmt: skip
+        folder / "report.html": text,
+    }
+    if apart:
+        made = groups.table(apart)
+        made["group"] = [disk.cell(name) for name in made.group]
+        content[folder / "groups.csv"] = made.to_csv(index=False, float_format="%.6g")
+    disk.write_all(content)
     for size in found.sizes:
         tell(words.verdict(found, size))
     tell(words.more_labels(found))
     tell(words.note(found))
-    tell(f"written: {folder / 'report.html'}, {folder / 'scores.csv'}")
+    for column, one in apart.items():
+        for line in groups.sentences(one, column):
+            tell(line)
+    tell(f"written: {', '.join(str(one) for one in content)}")
     return 0
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 
 import numpy as np
 
-from metajax.bedside import doubts, words
+from metajax.bedside import doubts, groups, words
 from metajax.bedside.compare import Comparison
 from metajax.bedside.intervals import interval
 from metajax.bedside.predict import Prediction
 from metajax.datasets.own import Reading
+from metajax.subgroups import Subgroups
 
 # Okabe and Ito's colours, told apart by the colour blind; dashes tell them apart in print.
 INKS = (("#0072b2", ""), ("#d55e00", "6 3"), ("#009e73", "2 2"), ("#cc79a7", "8 3 2 3"),
@@ -158,8 +159,27 @@ def reading(read: Reading) -> str:
     return said(read.notes) + grid(head, rows, "How the file was read", texts=6)
 
 
-def comparison(found: Comparison, read: Reading, notes: Sequence[str], title: str) -> str:
-    """The page of a comparison."""
+def by_group(found: Comparison, column: str, one: Subgroups) -> str:
+    """Scores by the values of a column."""
+    last = found.sizes[-1]
+    told = (f"{words.name_of(found.chosen(last)[0])} with {last} labelled patients, by {column}. "
+            "The gap is that of the highest and the lowest group; its interval would hold for all "
+            "pairs of groups together. It does not say why they differ.")  # fmt: skip
+    rows = []
+    for line in one.lines:
+        shown = "-" if np.isnan(line.score) else f"{line.score:.3f}"
+        ends = "-" if np.isnan(line.low) else f"{line.low:.3f} to {line.high:.3f}"
+        metric = words.SHOWN.get(line.metric, line.metric)
+        rows.append([metric, line.group, str(line.patients), shown, ends, line.note])
+    head = ("score", "group", "patients", "mean", "95 % interval", "")
+    return said([told, *groups.sentences(one, column)]) + grid(head, rows, f"By {column}", texts=2)
+
+
+def comparison(
+    found: Comparison, read: Reading, notes: Sequence[str], title: str,
+    apart: Mapping[str, Subgroups] | None = None,
+) -> str:
+    """The page of a comparison; `apart` has scores by columns."""
     last = found.sizes[-1]
     sections = [
         ("", said([words.verdict(found, last), words.more_labels(found)], "verdict")),
@@ -167,6 +187,7 @@ def comparison(found: Comparison, read: Reading, notes: Sequence[str], title: st
         *((f"With {size} labelled patients",
            ("" if size == last else said([words.verdict(found, size)])) + scores(found, size))
           for size in found.sizes[::-1]),
+        *((f"By {column}", by_group(found, column, one)) for column, one in (apart or {}).items()),
         ("How to read this", said([words.note(found), *notes])),
         ("How the file was read", reading(read)),
     ]  # fmt: skip
