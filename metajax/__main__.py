@@ -72,6 +72,19 @@ def parser() -> argparse.ArgumentParser:
                          help="sets that miss a rare class no more often than the others")
     predict.add_argument("--reasons", type=_none_or_more, metavar="N",
                          help="new patients that are explained, a second each (10 with --report)")
+    export = _command(
+        every, "export", "a trained learner in one file, with its card",
+        "Writes what a run has learned as one file (weights, StableHLO programs, card; no row of a "
+        "patient), which FewShotClassifier.from_bundle reads, and jax alone runs.",
+    )  # fmt: skip
+    export.add_argument("run", metavar="RUN",
+                        help="results/<suite>/runs/<id>, where it was trained")
+    export.add_argument("--out", metavar="FILE", help="default: <id>.metajax")
+    export.add_argument("--data-dir", metavar="FOLDER", help="of its data (METAJAX_DATA)")
+    export.add_argument("--fold", type=int, default=0, metavar="I",
+                        help="the meta-split whose weights are taken (0)")
+    export.add_argument("--rows", type=_count, nargs="+", default=[16, 64], metavar="N",
+                        help="labelled rows that it can take, a program for each (16 64)")
     return made
 
 
@@ -105,6 +118,7 @@ def _none_or_more(text: str) -> int:
 ACTS = {
     "compare": ("metajax.bedside.command", "compared"),
     "predict": ("metajax.bedside.command", "predicted"),
+    "export": ("metajax.bedside.export", "exported"),
 }
 
 

@@ -421,3 +421,35 @@ def _validate(config: RunConfig, make, hypers: PyTree, params: PyTree, fold: Fol
         learner_of(make), hypers, params, source, jax.random.key(1), **options
     )  # fmt: skip
     return np.array([np.nanmean(score(source.spec, one)[metric]) for one in found])
+
+
+def trained(folder: Path, config: RunConfig, benchmark: Benchmark) -> PyTree:
+    """The parameters that a finished run ended with, leaves (folds, ...).
+
+    Args:
+      folder: of its record, with the checkpoints that lie there only where it was trained.
+      config: its configuration.
+      benchmark: the one it was trained on.
+
+    Raises:
+      FileNotFoundError: there are no checkpoints, or none is whole.
+    """
+    make, hypers = build_maker(config, benchmark.spec), numbers([config])
+    key = jax.random.fold_in(jax.random.key(config.seed), 0)
+    start = init_many(make, benchmark.folds[0].train, hypers, key[None])
+    folds = len(benchmark.folds)
+    stacked = jax.tree.map(lambda leaf: jnp.zeros((folds, *leaf.shape), leaf.dtype), start.params)
+    if jax.tree.leaves(stacked):
+        like = _Training(start._replace(key=jax.random.key_data(start.key)), start.params, stacked)
+        if not (folder / "checkpoints").is_dir():
+            raise FileNotFoundError(
+                f"{folder} has no checkpoints: they stay where a run was trained and are not "
+                "committed. Remedy: train it again, by the same command"
+            )
+        manager = checkpoints.open_manager(folder / "checkpoints")
+        found = checkpoints.restore(manager, like)
+        manager.close()
+        if found is None:
+            raise FileNotFoundError(f"no checkpoint of {folder} is whole. Remedy: train it again")
+        stacked = found.tree.finished
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:, 0], stacked)

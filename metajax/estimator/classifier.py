@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from metajax.estimator import methods
+from metajax.estimator import adapted, methods, portable
 from metajax.estimator.base import seed_of, tabular, targets
 from metajax.estimator.frames import encode, learn_columns
 
@@ -46,6 +46,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
       random_state: of forests and of samples of very many rows. Results for one value are the same
         bit for bit; the network itself has nothing random.
 
+      model: a meta-trained learner, see `from_run` and `from_bundle`; then `method` and
+        `random_state` are not looked at, and X is what that learner was trained on: a frame of its
+        columns, an array (N, ...) of raw images or codes, or a dict of several.
+
     More than two classes, 48 columns of numbers or 256 labelled rows: see
     `metajax.estimator.methods`; a `SchemeWarning` tells which scheme was used.
 
@@ -58,10 +62,32 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         them, as that of nearest neighbours does.
     """
 
-    def __init__(self, method: str = "auto", *, random_state: Any = 0) -> None:
+    def __init__(self, method: str = "auto", *, random_state: Any = 0, model: Any = None) -> None:
         """Keeps its arguments as they are; `fit` checks them."""
         self.method = method
         self.random_state = random_state
+        self.model = model
+
+    @classmethod
+    def from_run(cls, run: Any, **options: Any) -> FewShotClassifier:
+        """The learner of a run that was trained here, with the decoding and scaling it had.
+
+        Args:
+          run: ``results/<suite>/runs/<id>``, with its checkpoints.
+          options: `data_dir`, `fold`, `rows`; see `metajax.estimator.learned.from_run`.
+        """
+        from metajax.estimator.learned import from_run  # brings all of training
+
+        return cls(model=from_run(run, **options))
+
+    @classmethod
+    def from_bundle(cls, path: Any) -> FewShotClassifier:
+        """The learner of a file that `metajax export` wrote.
+
+        Raises:
+          metajax.estimator.portable.BundleError: naming what is damaged or of another version.
+        """
+        return cls(model=portable.read(path))
 
     def fit(self, X: Any, y: Any) -> FewShotClassifier:  # noqa: N803  (scikit-learn's name)
         """Reads the labelled rows.
@@ -74,15 +100,19 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
           ValueError: for rows, columns or labels that cannot be used, naming them.
         """
         methods.checked(self.method, methods.PARTS)
-        table = tabular(self, X, reset=True)
+        table = tabular(self, X, reset=True) if self.model is None else None
         y = targets(X, y)
-        check_consistent_length(table, y)
+        if table is not None:
+            check_consistent_length(table, y)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"all labelled rows have one class, {self.classes_.tolist()[0]!r}: two are needed"
             )
+        if table is None:
+            self.fitted_ = adapted.adapt(self.model, X, codes, len(self.classes_))
+            return self
         self.columns_ = learn_columns(table)
         x = encode(self.columns_, table)
         seed = seed_of(self.random_state)
@@ -98,6 +128,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
           ValueError: for columns that are not those of `fit`, naming them.
         """
         check_is_fitted(self)
+        if isinstance(self.fitted_, adapted.Adapted):
+            return adapted.probabilities(self.fitted_, X)
         table = tabular(self, X, reset=False)
         return methods.probabilities(self.fitted_, encode(self.columns_, table))
 
