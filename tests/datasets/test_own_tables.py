@@ -427,3 +427,19 @@ def test_every_rule_has_a_remedy_that_names_its_flag():
     flags = {f"--{field.name}" for field in dataclasses.fields(Rules)}
     told = "".join(path.read_text() for path in Path(guards.__file__).parent.glob("*.py"))
     assert [flag for flag in flags - {"--split"} if flag not in told] == []
+
+
+@pytest.mark.long
+def test_a_large_table_takes_seconds(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = 100_000
+    frame = pd.DataFrame({f"c{i}": rng.normal(size=rows) for i in range(45)})
+    frame = frame.assign(
+        sex=rng.choice(["female", "male", ""], rows), site=rng.choice(list("ABCDEFGH"), rows),
+        pid=np.arange(rows), dead=rng.integers(0, 2, rows), age=rng.integers(18, 90, rows),
+    )  # fmt: skip
+    frame.to_csv(tmp_path / "large.csv", index=False)
+    start = time.process_time()
+    found = own.table_family(tmp_path / "large.csv", "dead", "site", "pid")
+    assert found.x.shape == (rows, 48) and time.process_time() - start < 40
+    np.testing.assert_array_equal(found.x[:, 0], frame.c0.to_numpy().astype(np.float32))

@@ -15,8 +15,8 @@ from metajax.columns import lost
 from metajax.datasets.files import DataError
 from metajax.datasets.own import codes, text
 from metajax.datasets.own.choices import GUESSED, Choice
-from metajax.datasets.own.columns import alike
 from metajax.datasets.own.reports import LEVELS, listed, rows
+from metajax.datasets.own.seen import alike
 
 Kind = Literal["auto", "classification", "regression"]
 MOST_CLASSES = 10  # a label of more different numbers is a quantity
