@@ -18,6 +18,7 @@ surroundings.check()
 
 import dataclasses
 import json
+import os
 import sys
 from functools import cache, partial
 from pathlib import Path
@@ -245,7 +246,12 @@ def main() -> int:
             sys.stdout.write(write_template(flags.data, Path(flags.types_template)) + "\n")
             return 0
         own_entry = entry(flags.data, load(flags.data))
-        runs = commands.configurations(flags.run, [own_entry], SUITE)  # mistakes in its flags first
+        # Mistakes in its flags first; an agent of W&B crosses flags that do not all fit together.
+        agent = "WANDB_SWEEP_ID" in os.environ
+        runs = commands.configurations(flags.run, [own_entry], SUITE, trial=agent)
+        if not runs:
+            sys.stdout.write(f"nothing to do: {flags.run.learner} does not apply here\n")
+            return 0
         family = chosen(flags.data, runs[0].shots).family
         sys.stdout.write(told(flags.data, runs[0].shots, whole=flags.dry_run) + "\n")
         own_entry = entry(flags.data, family)

@@ -49,7 +49,7 @@ from workloads import (
     meta_gradient,
 )
 
-from metajax import commands, disk, layout, records, suites, training
+from metajax import commands, disk, layout, limits, records, suites, training
 from metajax.learners import LEARNERS
 from metajax.nn import MLP
 from metajax.suites import Entry
@@ -387,8 +387,9 @@ def main() -> int:
     """Measures and writes the table."""
     flags = tyro.cli(Flags, description=__doc__)
     unknown = set(flags.only) - set(WORKLOADS)
-    if unknown or flags.rounds < 1:
-        return commands.fail(f"--only knows {', '.join(WORKLOADS)}, and --rounds is 1 or more")
+    if unknown:
+        return commands.fail(f"--only knows {', '.join(WORKLOADS)}; got {', '.join(unknown)}")
+    limits.positive({"rounds": flags.rounds})
     if os.environ.get("JAX_PLATFORMS", "cpu") == "cpu":
         layout.use_cpu_devices(flags.devices or None)
     place = hardware()

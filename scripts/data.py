@@ -28,7 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from metajax import datasets
+from metajax import datasets, limits
 from metajax.datasets import pages, verify
 
 WORKERS = min(os.cpu_count() or 1, 8)
@@ -154,6 +154,8 @@ def main() -> int:
     command = tyro.cli(Command, description=__doc__)
     console = Console()
     try:
+        if isinstance(command, Prepare | Verify):
+            limits.positive({"workers": command.workers})
         match command:
             case List():
                 return show(console, command)

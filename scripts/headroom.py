@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metajax import datasets, disk, records, tables
+from metajax import datasets, disk, limits, records, tables
 from metajax.datasets import pages
 from metajax.family_headroom import LEFT_OUT, PLANS, measure, settings
 
@@ -138,9 +138,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     failed = []
     try:
+        limits.positive({"workers": args.workers})
         if not args.render:
             names = args.families or list(PLAN_OF)
-            failed = run(names, args.data_dir, max(args.workers, 1), args.results,
+            failed = run(names, args.data_dir, args.workers, args.results,
                          args.again)
         render(args.results, args.docs)
     except (ValueError, OSError) as error:

@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from metajax import datasets, disk
+from metajax import datasets, disk, limits
 from metajax.tasks import disease_prior
 
 LEAST, MOST = 60, 400  # rows of a table
@@ -162,6 +162,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=200, help="synthetic tables")
     parser.add_argument("--out", type=Path, default=Path("results/prior_fitted"))
     flags = parser.parse_args()
+    limits.positive({"tasks": flags.tasks})
     try:
         found = {"real": real(flags.families, flags.data_dir), "prior": synthetic(flags.tasks)}
     except (ValueError, datasets.DataError) as error:

@@ -211,3 +211,8 @@ def test_the_lines_are_well_formed():
     assert "'word' is not told" in wrong(
         {"exit": 2, "words": ["word"]}, FOLDER, 2, "error: another"
     )
+
+
+def test_there_are_three_hundred_lines():
+    counts = {path.stem: len(read(path)) for path in FOLDER.glob("*.jsonl")}
+    assert len(LINES) >= 300 and counts["scripts"] + counts["sweeps"] >= 120
