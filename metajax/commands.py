@@ -29,6 +29,7 @@ from metajax.config import (
 from metajax.given import EncoderFlags, EvaluateFlags, TrainFlags, as_flags, given
 from metajax.suites import CORE_METHODS, Entry, find, own_settings
 from metajax.surroundings import fail
+from metajax.switches import spelled_out
 
 AnyFlags = TypeVar("AnyFlags")
 SEEDS = (0, 1, 2)
@@ -122,13 +123,14 @@ def parse(
       ValueError: for a learner's file that cannot be used.
     """
     check_learners()
-    named, given = default, sys.argv[1:] if arguments is None else arguments
+    named = default
+    given = spelled_out(kind, sys.argv[1:] if arguments is None else arguments)
     for i, argument in enumerate(given):
         if argument.startswith("--preset"):
             value = argument.partition("=")[2] or (*given[i + 1 : i + 2], "")[0]
             named = value if value in presets else default
     chosen = with_flags(presets[named])
-    # Booleans as --inner.first_order=True, which is what `wandb agent` passes.
+    # Booleans as --inner.first_order=True, which is what `wandb agent` passes; alone they are that.
     options = (tyro.conf.FlagConversionOff,)
     return tyro.cli(kind, args=given, default=chosen, config=options, description=description)
 

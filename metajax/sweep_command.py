@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from metajax import clusters, commands, limits, records, suites, sweeps, tracking
 from metajax.sweep_plans import Plan, Program, as_flag, check, together
+from metajax.switches import spelled_out
 
 # Flags of the sweep that stand above the file's.
 OWN = ("results", "data_dir", "wandb")
@@ -62,7 +63,8 @@ class SweepFlags:
 
 def main() -> int:
     """Parses the command line and runs the sweep; returns the exit code."""
-    flags = tyro.cli(SweepFlags, config=(tyro.conf.FlagConversionOff,))
+    arguments = spelled_out(SweepFlags, sys.argv[1:])
+    flags = tyro.cli(SweepFlags, args=arguments, config=(tyro.conf.FlagConversionOff,))
     console = Console(markup=False, emoji=False)  # paths and reasons may hold brackets
     sweeps.keep_compiled()
     try:

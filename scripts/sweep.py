@@ -1,7 +1,7 @@
 """Runs a sweep file of Weights & Biases without its server: resumes, retries, shards, Slurm.
 
     python scripts/sweep.py experiments/sweeps/imaging.yaml --workers=2
-    python scripts/sweep.py experiments/sweeps/imaging.yaml --dry-run=True
+    python scripts/sweep.py experiments/sweeps/imaging.yaml --dry-run
     python scripts/sweep.py experiments/sweeps/imaging.yaml --shard=1/4
     python scripts/sweep.py experiments/sweeps/imaging.yaml --slurm.jobs=4 --slurm.partition=cpu
 """
