@@ -26,7 +26,8 @@ IDENTIFIERS = """PATIENT_ID|Patientid|subject#|RECORD_ID|Unnamed: 0|index|stay i
 |CaseID|caseno|studyid|eid|SEQN|RID|PTID|AccessionNumber|specimen_id|row_id|rownames|Nr.|S.No
 |serial no|visit_occurrence_id|patienthealthsystemstayid|uniquepid|hospitalid|SOPInstanceUID
 |screening_number|RandomizationNumber|Enrolment Number|Medical Record Number|Patient No.|id_paciente
-|subject number|sample_name|level_0|encntr_id|person_key|row number"""
+|subject number|Study_Participant_Identifier_Code|AufnahmeNr|PERSON_SK|UHID|account_number
+|sample_name|level_0|encntr_id|person_key|row number"""
 HARMLESS = """grade|plt_count|number_of_lesions|fluid|acid|bilirubin|hybrid|lipid|thyroid|steroid
 |covid|mid|valid|paid|rapid|void|solid|carotid|uric_acid|amyloid|rheumatoid|sarcoid
 |opioid|age|bmi|charlson_index|body_mass_index|no_of_children|num_nodes|visit_number
@@ -145,6 +146,12 @@ def test_codes_among_numbers():
         (["2020-01-31T10:00:00Z", "2021-02-28 11:00"] * 5, ("dates",)),
         (["31.01.2020", "1.2.20"] * 5, ("dates",)),
         (["31JAN2020", "28-Feb-2021", "March 3, 2020"] * 5, ("dates",)),
+        (["2020-01", "2020-02", "2021-12"] * 5, ("dates",)),
+        (["Jan-20", "Feb-20", "March 2020"] * 5, ("dates",)),
+        (["2020-W10", "2020Q1"] * 5, ("dates",)),
+        (["120/80", "135/90"] * 5, ("two numbers",)),
+        (["38+4", "39+0"] * 5, ("two numbers",)),
+        (["4.5 x10^9/L", "6 x10^9/L"] * 5, ("powers of ten",)),
         (["10:30", "11:45:10", "1:15 pm"] * 5, ("times",)),
         (["70 kg", "80kg", "75,5 kg"] * 5, ("units",)),
         (["12*", "13", "14"] * 5, ("marks",)),
@@ -190,6 +197,16 @@ def test_what_is_a_category_is_one():
         assert found.column.kind == "category" and not found.column.problem, found.column
         assert [name for name, _ in found.parts] == [f"x={level}" for level in sorted(cells)]
         assert (np.array([values for _, values in found.parts]).sum(0) == 1).all()
+
+
+def test_numbers_that_each_hospital_counts(tmp_path):
+    site = np.array([f"s{i % 4}" for i in range(80)])
+    numbered = 1000 * (np.arange(80) % 4) + np.arange(80) // 4
+    with pytest.raises(DataError, match="'x' rises from row to row in every task"):
+        family(tmp_path, patients().assign(site=site, x=numbered))
+    family(tmp_path, patients().assign(site=site, x=numbered), types=("x=number",))
+    numbered[[4, 8]] = numbered[[8, 4]]
+    assert "x" in family(tmp_path, patients().assign(site=site, x=numbered)).columns
 
 
 def test_what_a_user_says_of_a_column():

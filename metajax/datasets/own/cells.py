@@ -83,7 +83,8 @@ def _complete(what: str, name: str, found: Parsed, remedy: str) -> None:
     if what == "label" and set(found.values.tolist()) == {-1.0, 0.0, 1.0}:
         odd = [-1.0]
     # A site may well be called 9, a class hardly.
-    if odd := [value for value in odd if what == "label" or not -1 < value < 77]:
+    least = {"label": -1, "group": np.inf}.get(what, 77)
+    if odd := [value for value in odd if value < 0 or value >= least]:
         said = [t for t, v in zip(found.texts, found.values, strict=True) if v in odd]
         where = rows(np.isin(found.values, odd)[found.level])
         raise DataError(f"{what} {name!r} is {listed(said)} in {where}, far outside its other "
@@ -187,7 +188,7 @@ def coded(
     """
     found = parsed(cells, choice)
     remedy = "fill these cells, or delete the rows from the file"
-    if found.gone.any() or (what != "group" and not choice.exact and choice.kind != "names"):
+    if found.gone.any() or not (choice.exact or choice.kind == "names"):
         _complete(what, name, found, remedy)
     keep = f"--types {f'{name}=names'!r} if they are different names"
     if choice.kind == "names":

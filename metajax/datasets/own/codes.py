@@ -40,13 +40,19 @@ WRITTEN = (
     ("dates", re.compile(
         r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})(?: .*)?|"
         r"\d{1,2}[- ]?[A-Za-z]{3,9}[- ]?,? ?(?:\d{4}|\d{2})(?:[: ].*)?|"
-        r"[A-Za-z]{3,9}\.? \d{1,2},? \d{4}(?: .*)?|\d{4}-\d{2}-\d{2}.*")),
-    ("times", re.compile(r"\d{1,3}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?")),
+        r"[A-Za-z]{3,9}\.? \d{1,2},? \d{4}(?: .*)?|\d{4}-\d{2}-\d{2}.*|"
+        r"(?:19|20)\d\d[-/](?:0[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])[-/](?:19|20)\d\d|"
+        r"(?:19|20)\d\d[- ]?[WQ]\d{1,2}|Q[1-4][- /]?(?:19|20)\d\d|"
+        r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-/ .]?'?\d{2,4}",
+        re.IGNORECASE)),
+    ("two numbers in a cell", re.compile(r"\d{1,3} ?/ ?\d{2,3}|\d{1,2}\+\d")),
+    ("times", re.compile(r"\d{1,2}h\d{0,2}|\d{1,3}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?")),
     ("decimal commas", re.compile(r"[+-]?(?:\d{1,3}(?:[.' ]\d{3})+|\d+),\d+(?:[eE][+-]?\d+)?")),
     ("separators of thousands", re.compile(r"[+-]?\d{1,3}(?:[,' \u00a0\u202f]\d{3})+(?:\.\d+)?")),
     ("signs of currency", re.compile(r"[$€£¥]\s*[\d.,]+|[\d.,]+\s*[€£$]")),
     ("brackets", re.compile(r"\(\d[\d.,]*\)")),
     ("stars or other marks", re.compile(r"[+-]?\d+(?:\.\d+)?\s*[*†‡HLhl!]{1,2}")),
+    ("powers of ten", re.compile(r"[+-]?[\d.,]+ ?[x*×]? ?10[\^e*]{1,2}\d+.*", re.IGNORECASE)),
     ("units", re.compile(
         r"[+-]?\d+(?:[.,]\d+)?\s?(?:kg|g|mg|mcg|µg|ug|ng|l|ml|dl|cm|mm|m|mmhg|mmol/l|mg/dl|g/dl|"
         r"g/l|u/l|iu/l|ng/ml|bpm|years?|yrs?|yo|months?|mos?|weeks?|wks?|days?|hours?|hrs?|mins?|"

@@ -15,7 +15,7 @@ _CASE = """patients? pat pt pts subjects? subj sub usubj participants? part pers
  recipients? lab laboratory client member user national insurance nhs health system social security
  bcr tcga geo gsm sra ena biobank cohort deidentified anonymi[sz]ed anon pseudo research unique
  internal external global local master main primary source original new old the person
- patienten? fall proben? probanden? paciente dossier sujet""".split()
+ account acct opd ipd ip ur aufnahme patienten? fall proben? probanden? paciente sujet""".split()
 # Visits, lesions and their like may be counted: "visit_number" is how many.
 _EVENT = """unit stays? icu icustays? hadm adm admissions? encounters? enc encntr visits? episodes?
  events? exams? examinations? orders? notes? reports? lesions? images? imgs? img scans? slides?
@@ -35,11 +35,14 @@ NAMES = re.compile("|".join((
     "patients?|subjects?|participants?|persons?|probands?|individuals?|records?|specimens?|"
     "samples?|case|cases|donors?|row ?names?|rows?|row ?(?:num|nr|no|number)|"
     "obs|observations?|unnamed(?: ?\\d+)*|level ?\\d+|no|nr|num|number|lfd ?nr|"
+    "uhid|crn|nino|ipp|nip|pseudonym|ref|refs|srr|pmid|numero|codice .+|n dossier|"
+    "zip|zip ?code|post ?code|postal code|phone|telephone|.+ accession|index level \\d+|"
     "serial|s ?no|sl ?no|sr ?no|sn|file ?names?|files?|urls?",
     # ... id, and id of something
     f"(?:.+ )?(?:{_IDS})(?: ?\\d{{0,2}})",
     f"(?:id|ids|uid|mrn)(?: (?:{_ANY}|of|de|du|der|no|nr|num|number|code))+",
     f"(?:{_ANY})+ ?(?:{_IDS})",
+    f"(?:{_ANY}|visit) (?:sk|source value)|(?:.+ )?(?:{_IDS}) (?:{_COUNTED})",
     f"id(?:{_ANY})+",
     # patient number, case no, sample name
     f"(?:(?:{_ANY}) ?)*(?:{'|'.join(_CASE)}) ?(?:{_COUNTED})",
@@ -88,3 +91,20 @@ def counts_rows(values: np.ndarray) -> str:
         if len(set(np.char.str_len(np.abs(values).astype(np.int64).astype(str)).tolist())) == 1:
             return "has another number of as many digits in every row"
     return ""
+
+
+def counts_in_groups(values: np.ndarray, group: np.ndarray) -> bool:
+    """Whether whole numbers, all different, rise from row to row within each of some groups.
+
+    Args:
+      values: (R,) finite numbers, in the order of the file.
+      group: (R,) ints.
+    """
+    if len(values) < LEAST or (values != np.round(values)).any():
+        return False
+    if len(np.unique(values)) < len(values):
+        return False
+    order = np.argsort(group, kind="stable")
+    same = np.diff(group[order]) == 0
+    # Groups of a few rows rise by chance.
+    return bool(same.sum() >= LEAST // 2 and (np.diff(values[order])[same] > 0).all())

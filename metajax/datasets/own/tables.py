@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from metajax.datasets.files import DataError
-from metajax.datasets.own import cells, choices, codes, leaks, reports, text
+from metajax.datasets.own import cells, choices, codes, identifiers, leaks, reports, text
 from metajax.datasets.own.choices import ROLES, Choices
 from metajax.datasets.own.columns import Examined, examine
 from metajax.datasets.own.reports import Column, Reading, listed
@@ -81,6 +81,8 @@ def look(
     if not own:
         raise DataError(f"{path} has no column left to predict from; it has {listed(list(raw))}")
     looked = tuple(examine(name, raw[name], said.of(name)) for name in own)
+    if given.get("task") in raw:
+        looked = tuple(_numbered(each, raw[given["task"]], said) for each in looked)
     used(raw, said)
     return Looked(path, raw, notes, said, given, tuple(drop), looked)
 
@@ -127,6 +129,19 @@ def _holds(column: pd.Series, code: str) -> bool:
     texts = [str(each) for each in column.unique()]
     gone, _ = codes.unsaid(texts, codes.numbers(texts), (code,), exact=True)
     return bool((gone & (np.array(texts) != "")).any())
+
+
+def _numbered(each: Examined, task: pd.Series, said: Choices) -> Examined:
+    """A column of numbers that rise within every task: each hospital numbers its patients."""
+    name = each.column.name
+    if each.column.kind != "number" or each.column.missing or said.of(name).kind:
+        return each
+    if not identifiers.counts_in_groups(each.values[each.level], pd.factorize(task)[0]):
+        return each
+    problem = (f"column {name!r} rises from row to row in every task: it is no feature. Remedy: "
+               f"--drop {name!r}, --group {name!r} if it says who the patient is, or --types "
+               f"{f'{name}=number'!r} if it is measured")  # fmt: skip
+    return each._replace(column=each.column._replace(kind="?", problem=problem), parts=())
 
 
 def features(looked: Looked) -> tuple[np.ndarray, tuple[str, ...]]:
