@@ -130,13 +130,14 @@ def test_the_same_command_and_wandb_sync_make_them_later(tmp_path, monkeypatch, 
         copier.ready()
         place = copier.copy(suite / "runs" / names[0])
     assert place is not None and (Path(place) / tracking.MARK).read_text() == names[0]
+    assert tracking.noted(suite) == names[1:]  # what the command has made is not asked for again
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     results = f"--results={tmp_path}"
     assert wandb_sync.main([results, "--dry-run"]) == 0
-    assert "2 copies to make" in capsys.readouterr().out
+    assert "1 copies to make" in capsys.readouterr().out
     assert wandb_sync.main([results]) == 2  # there is no server, but the copies are made
     said = capsys.readouterr()
-    assert "2 copies made, 0 still missing" in said.out and "no server at" in said.err
+    assert "1 copies made, 0 still missing" in said.out and "no server at" in said.err
     assert tracking.noted(suite) == [] and not (suite / ".uncopied").exists()
     marks = sorted(p.read_text() for p in suite.glob(f"wandb/offline-run-*/{tracking.MARK}"))
     assert marks == sorted(names)

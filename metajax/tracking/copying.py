@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import metajax
 from metajax import recorded
-from metajax.tracking.missing import note
+from metajax.tracking.missing import note, settle
 from metajax.tracking.session import check_settings, mode_of
 
 START = 45.0  # seconds until W&B must be there: it waits 30 for its own service
@@ -77,7 +77,7 @@ def copier(
         return
     check_settings(folder)
     child = _start()
-    begun, failed, answered = time.monotonic(), "", False
+    begun, failed, answered, done = time.monotonic(), "", False, set()
 
     def give_up(why: str) -> None:
         nonlocal failed
@@ -102,6 +102,7 @@ def copier(
         from metajax.tracking import copied  # it imports this module
 
         if (there := copied(run_folder, mode, folder)) is not None:
+            done.add(run_folder.name)
             return str(there)
         wait(begun + start)
         if not answered and not failed:
@@ -123,7 +124,9 @@ def copier(
             note(folder, run_folder.name)
             give_up(why or "it cannot be started")
             return None
-        if not found["whole"]:
+        if found["whole"]:
+            done.add(run_folder.name)
+        else:
             note(folder, run_folder.name)
         return found["place"]
 
@@ -133,6 +136,8 @@ def copier(
         child.end(0)
         raise
     child.end(0 if failed else END)
+    with contextlib.suppress(OSError):
+        settle(folder, done)  # of those that an earlier command could not copy
 
 
 class _Child(NamedTuple):
