@@ -1,5 +1,6 @@
 """A small sweep as a user starts it, for tests that disturb it: what it does, what it leaves."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -27,10 +28,10 @@ SAME = ("scores.npz", "predictions.npz", "config.json")
 TABLES = ("table.md", "table.csv", "table.tex", "summary.csv")
 
 
-def start(folder, mode="offline", said=None):
+def start(folder, mode="offline", said=None, text=FILE):
     """Starts the sweep; its output goes to a file."""
     folder.mkdir(exist_ok=True)
-    (folder / "sweep.yaml").write_text(FILE)
+    (folder / "sweep.yaml").write_text(text)
     script = ROOT / "scripts" / "sweep.py"
     with (said or folder / "said.txt").open("a") as output:
         return subprocess.Popen(
@@ -41,9 +42,21 @@ def start(folder, mode="offline", said=None):
         )  # fmt: skip
 
 
+@contextlib.contextmanager
+def running(folder, **options):
+    """A sweep that does not outlive the block."""
+    driver = start(folder, **options)
+    try:
+        yield driver
+    finally:
+        driver.kill()
+        driver.wait()
+
+
 def finish(folder, **options):
     """Sweeps to the end."""
-    code = start(folder, **options).wait(timeout=600)
+    with running(folder, **options) as driver:
+        code = driver.wait(timeout=900)
     assert code == 0, (options.get("said") or folder / "said.txt").read_text()
 
 
@@ -51,7 +64,7 @@ def pass_changes(folder, driver, changes):
     """Waits until so many changes of the folder later, or until the sweep ends."""
     seen = names(folder)
     while changes and driver.poll() is None:
-        time.sleep(0.02)
+        time.sleep(0.05)
         changes, seen = changes - (names(folder) != seen), names(folder)
 
 
@@ -100,9 +113,9 @@ def litter(folder):
     kept = {"runs", "wandb", ".claims", "failures.jsonl", "report.html", "table.csv", "table.md"}
     found = [path for path in (folder / SUITE).iterdir() if path.name not in kept]
     found = [path for path in found if path.name.startswith(".") or path.is_dir()]
-    own = {"debug.log", "debug-internal.log", "latest-run"}  # W&B's, written anew by every run
+    own = ("debug", "latest-run")  # W&B's logs, and its link to the last run
     found += [path for path in (folder / SUITE / "wandb").iterdir()
-              if path.name not in own and path not in copies(folder)]  # fmt: skip
+              if not path.name.startswith(own) and path not in copies(folder)]  # fmt: skip
     command = [sys.executable, str(ROOT / "scripts" / "runs.py"), f"--results={folder}", "gc"]
     told = subprocess.run([*command, "--days=0"], capture_output=True, text=True, check=True).stdout
     return [path for path in found if str(path) not in told]

@@ -13,6 +13,7 @@ import sweeping
 import wandb_sync
 
 KILLS = int(os.environ.get("KILLS", "100"))
+MARKS = {"worker": "spawn_main", "copier": "tracking.copying", "wandb-core": "wandb-core"}
 
 
 def choose_victim(driver, chance):
@@ -21,33 +22,35 @@ def choose_victim(driver, chance):
     for child in found["driver"][0].children(recursive=True):
         with contextlib.suppress(psutil.Error):
             line = " ".join(child.cmdline())
-            if "spawn_main" in line:
-                found.setdefault("worker", []).append(child)
-            elif "wandb-core" in line:
-                found.setdefault("wandb-core", []).append(child)
-    kind = chance.choice(list(found))
+            for kind, mark in MARKS.items():
+                if mark in line:
+                    found.setdefault(kind, []).append(child)
+    kind = "driver"
+    if len(found) > 1 and chance.random() < 0.75:  # a start costs more than going on
+        kind = chance.choice([kind for kind in found if kind != "driver"])
     return kind, chance.choice(found[kind])
 
 
 def harm(folder, chance, kills, moments):
     """Starts a sweep and kills its processes until the driver has ended; counts the kills."""
-    driver = sweeping.start(folder)
-    family, before = {}, sweeping.finished(folder)
-    while driver.poll() is None and sum(kills.values()) < KILLS:
-        sweeping.pass_changes(folder, driver, chance.randrange(1, 14))
-        time.sleep(chance.uniform(0, 0.5))
-        with contextlib.suppress(psutil.Error):
-            family |= {one.pid: one for one in psutil.Process(driver.pid).children(recursive=True)}
-            kind, victim = choose_victim(driver, chance)
-            if victim.status() == psutil.STATUS_ZOMBIE:
-                continue
-            when = sweeping.moment(folder)
-            victim.kill()
-            if kind == "driver" and driver.wait(timeout=60) != -9:
-                continue  # it was faster: this was no kill
-            kills[kind] += 1
-            moments[when] += 1
-    code = driver.wait(timeout=600)
+    with sweeping.running(folder) as driver:
+        family, before = {}, sweeping.finished(folder)
+        while driver.poll() is None and sum(kills.values()) < KILLS:
+            sweeping.pass_changes(folder, driver, chance.randrange(1, 14))
+            time.sleep(chance.uniform(0, 0.5))
+            with contextlib.suppress(psutil.Error):
+                children = psutil.Process(driver.pid).children(recursive=True)
+                family |= {one.pid: one for one in children}
+                kind, victim = choose_victim(driver, chance)
+                if victim.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                when = sweeping.moment(folder)
+                victim.kill()
+                if kind == "driver" and driver.wait(timeout=60) != -9:
+                    continue  # it was faster: this was no kill
+                kills[kind] += 1
+                moments[when] += 1
+        code = driver.wait(timeout=900)
     assert code in (0, -9), (folder / "said.txt").read_text()
     # What was finished stays as it was, and nobody goes on without the driver.
     assert before.items() <= sweeping.finished(folder).items()
