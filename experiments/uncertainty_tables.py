@@ -79,9 +79,11 @@ def analyse(arrays: dict, methods: Sequence[str], sites: Sequence[str]) -> pd.Da
             facts = pd.DataFrame({c: arrays[c][at] for c in ("family", "table", "unit", "shots")})
             facts.insert(0, "pool", name)
             for m, method in enumerate(methods):
+                # Numbers, because names are compared slowly.
+                units = np.unique(facts.unit, return_inverse=True)[1]
                 scores = _episodes(
                     arrays["p"][at, m].astype(np.float64), arrays["rows"][at, 0],
-                    arrays["rows"][at, 1], facts.unit.to_numpy(), facts.family.to_numpy(),
+                    arrays["rows"][at, 1], units, facts.family.to_numpy(),
                 )  # fmt: skip
                 frame = pd.concat([facts.assign(method=method), pd.DataFrame(scores)], axis=1)
                 by = ["pool", "family", "table", "unit", "shots", "method"]

@@ -71,14 +71,15 @@ def temperature(
         return float(-(w * told[:, 0]).sum())
 
     def slope(inverse: float) -> float:  # of nats; rises with the inverse
-        return float((w * ((softmax(z * inverse, axis=1) * z).sum(1) - true)).sum())
+        share = np.exp(z * inverse)  # z is 0 at most
+        return float((w * ((share * z).sum(1) / share.sum(1) - true)).sum())
 
     low, high = 1 / BOUNDS[1], 1 / BOUNDS[0]
     bound = slope(low) >= 0 or slope(high) <= 0
     if bound:
         inverse = low if slope(low) >= 0 else high
     else:
-        inverse = float(brentq(slope, low, high, xtol=1e-10))
+        inverse = float(brentq(slope, low, high, xtol=1e-7))
     return Temperature(1 / inverse, nats(1.0), nats(inverse), bound)
 
 

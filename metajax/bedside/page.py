@@ -225,7 +225,9 @@ def prediction(
     why = ""
     if found.why:
         given = found.why, found.output, found.frame, list(names), found.classes
-        why = said([REASON]) + "".join(
+        worst = found.why.shares.error.max()
+        drawn = f" Orders are sampled: the standard error of a share is {worst:.2g} at most."
+        why = said([REASON + (drawn if not found.why.shares.exact else "")]) + "".join(
             f"<details><summary>{escape(text)}</summary>{picture}</details>"
             for text, picture in doubts.pictures(*given)
         )

@@ -14,7 +14,7 @@ import numpy as np
 
 from metajax.reasons.plots import LETTER_COLOURS, LOWERS, RAISES, overlay, strongest
 
-_ROW, _NAME, _BAR, _VALUE = 22, 190, 220, 60  # pixels
+_ROW, _NAME, _BAR, _VALUE = 22, 225, 220, 60  # pixels
 
 
 def bars_svg(
