@@ -37,7 +37,7 @@ from metajax import commands, disk, runs, suites, sweeps
 from metajax.config import Encoder, Evaluate, RunConfig, Train, resolved
 from metajax.datasets.drug import fsmol
 from metajax.statistics import cluster_bootstrap, cluster_means
-from metajax.tables import Run, write_page
+from metajax.tables import Run, same_settings, write_page
 
 SUITE, BENCHMARK = "fsmol", "fsmol_published"
 # Ours, and the published method that it is compared with.
@@ -150,6 +150,7 @@ def table(runs: list[Run], theirs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def write_tables(folder: Path, runs: list[Run]) -> str:
     """Writes table.md and table.csv; returns the page. scripts/table.py calls it, too."""
+    same_settings(runs, ("definition", "jax"))  # of which the page says nothing
     return write_page(folder, *table(runs, pd.read_csv(folder / "published.csv")))
 
 

@@ -45,7 +45,7 @@ from metajax.datasets.imaging.omniglot import rotated
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
 from metajax.statistics import Interval, cluster_bootstrap
-from metajax.tables import Run, write_page
+from metajax.tables import Run, same_settings, write_page
 from metajax.tasks.decoding import strokes
 from metajax.training import fit
 from metajax.types import Learner, TaskSource, TaskSpec
@@ -167,7 +167,7 @@ def run(method: str, flags: Flags, family: Family, folder: Path, console: Consol
     name = records.run_id(config, (family.card,), definition(method))
     own = origins.of_script(__file__, config, families=("omniglot",))
     if said := records.standing(folder / "runs" / name, own, again=flags.again):
-        console.print(f"{method}: {said}")
+        console.print(f"{method}: {said}", soft_wrap=True)
         return
     started = time.perf_counter()
     training, validation, test = sources(family, method)
@@ -263,6 +263,7 @@ def table(runs: list[Run]) -> tuple[pd.DataFrame, str]:
 
 def write_tables(folder: Path, runs: list[Run]) -> str:
     """Writes table.md and table.csv; returns the page. scripts/table.py calls it, too."""
+    same_settings(runs, ("definition", "jax"))  # of which the page says nothing
     return write_page(folder, *table(runs))
 
 

@@ -151,7 +151,7 @@ def main() -> int:
                 method, setting, families[setting.data], draws, steps, folder, again=flags.again
             )
             said = said or f"{time.monotonic() - started:.0f} s"
-            console.print(f"{setting.name} {method}: {said}")
+            console.print(f"{setting.name} {method}: {said}", soft_wrap=True)
             with contextlib.suppress(ValueError):  # a damaged record: the table names it
                 copier.copy(made)
     whole = not flags.tables or commands.write_tables(console, folder, write_tables)

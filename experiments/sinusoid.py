@@ -36,7 +36,7 @@ from metajax.config import Encoder, Evaluate, Inner, RunConfig, Train, build_enc
 from metajax.evaluation import evaluate
 from metajax.learners import LEARNERS
 from metajax.statistics import Interval, cluster_bootstrap, cluster_means
-from metajax.tables import Run, write_page
+from metajax.tables import Run, same_settings, write_page
 from metajax.tasks.sinusoid import sinusoid
 from metajax.training import fit
 from metajax.types import Learner
@@ -230,6 +230,7 @@ def table(runs: list[Run]) -> tuple[pd.DataFrame, str]:
 
 def write_tables(folder: Path, runs: list[Run]) -> str:
     """Writes table.md and table.csv; returns the page. scripts/table.py calls it, too."""
+    same_settings(runs)  # which are averaged by name
     return write_page(folder, *table(runs))
 
 
@@ -248,7 +249,7 @@ def main() -> int:
     for method in METHODS:
         for seed in flags.seeds:
             said = run(method, seed, flags.steps, folder, again=flags.again)
-            console.print(f"{method}, seed {seed}: {said}")
+            console.print(f"{method}, seed {seed}: {said}", soft_wrap=True)
     return commands.finish(console, folder, write_tables)
 
 

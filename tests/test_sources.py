@@ -225,3 +225,16 @@ def test_the_validation_score_of_the_selected_step_is_kept(made):
         ]  # fmt: skip
         result = json.loads((place / "result.json").read_text())
         assert result["best/validation/auroc"] == pytest.approx(np.mean(best))
+
+
+def test_a_table_that_knows_learners_by_name_refuses_two_kinds_of_one(made):
+    found = tables.load_runs(made[0].parents[1])
+    tables.same_settings(found)
+    other = found[1]._replace(config=found[1].config | {"definition": {"folds": 9}})
+    for parts in ((), ("definition", "jax")):
+        with pytest.raises(ValueError, match="differ in .*definition.folds.*runs.py rm ID"):
+            tables.same_settings([found[0], other], parts)
+    config = found[1].config | {"train": found[1].config["train"] | {"task_axis": "scan"}}
+    tables.same_settings([found[0], found[1]._replace(config=config)])  # it changes no number
+    lower = found[1].config | {"train": found[1].config["train"] | {"lr": 0.1}}
+    tables.same_settings([found[0], found[1]._replace(config=lower)], ("definition", "jax"))

@@ -225,6 +225,7 @@ def weights_of(damage: str, places: Sequence[Where], numbers: pd.Series) -> list
 
 def write_tables(folder: Path, runs: list[tables.Run]) -> str:
     """Writes table.md and table.csv; returns the page. scripts/table.py calls it, too."""
+    tables.same_settings(runs)  # which are looked up by name
     frame = tables.long_table(runs, by_task=False)
     page = table(runs, frame)
     frame = frame[frame.metric.isin(SHOWN) | frame.metric.str.startswith("weight_")]

@@ -12,13 +12,13 @@ from metajax.tables.latex import latex, summary
 from metajax.tables.layout import SHOWN
 from metajax.tables.long import COLUMNS, PATIENTS, compare, csv, interval, long_table
 from metajax.tables.markdown import headroom_markdown, markdown
-from metajax.tables.records import Run, groups, load_runs, mixed_sources, read_runs
+from metajax.tables.records import Run, groups, load_runs, mixed_sources, read_runs, same_settings
 from metajax.tables.scores import DRAWS, TaskScores, task_scores
 
 __all__ = [
     "COLUMNS", "DRAWS", "FILES", "PATIENTS", "SHOWN", "Grid", "Ranks", "Run", "TaskScores",
     "compare", "csv", "details_markdown", "families_markdown", "grids", "groups",
     "headroom_markdown", "interval", "latex", "load_runs", "long_table", "made", "markdown",
-    "mixed_sources", "overall", "published_lines", "read_runs", "suite_figures", "summary",
-    "task_scores", "verdict", "write", "write_page",
+    "mixed_sources", "overall", "published_lines", "read_runs", "same_settings", "suite_figures",
+    "summary", "task_scores", "verdict", "write", "write_page",
 ]  # fmt: skip

@@ -140,8 +140,34 @@ def groups(runs: Sequence[Run]) -> dict[tuple[str, str, str], list[Run]]:
     return out
 
 
+def same_settings(runs: Sequence[Run], parts: Collection[str] = ()) -> None:
+    """Refuses records that a table by learner would take for seeds of one another.
+
+    Args:
+      runs: of a suite whose tables know learners by their names alone.
+      parts: of config.json that must not differ; empty: all but the seed.
+
+    Raises:
+      ValueError: naming a record of each kind, and what they differ in.
+    """
+    kinds: dict[tuple, dict[str, Run]] = {}
+    for run in runs:
+        told = {k: v for k, v in _flat(run).items() if not parts or k.startswith(tuple(parts))}
+        key = (run.config["benchmark"], run.config["learner"])
+        kinds.setdefault(key, {}).setdefault(repr(sorted(told.items())), run)
+    for (benchmark, learner), found in kinds.items():
+        if len(found) > 1:
+            one, two = list(found.values())[:2]
+            a, b = _flat(one), _flat(two)
+            names = ", ".join(sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k)))
+            raise ValueError(
+                f"{benchmark}, {learner}: {one.id} and {two.id} differ in {names}: one table "
+                "cannot hold both. Remedy: scripts/runs.py rm ID, or another --results"
+            )
+
+
 def _flat(run: Run) -> dict[str, Any]:
-    """All that makes two runs different learners: the configuration but for the seed."""
+    """All that makes two runs different learners: the configuration but for seed and layout."""
 
     def walk(tree: dict, prefix: str) -> dict:
         flat = {}
@@ -151,7 +177,8 @@ def _flat(run: Run) -> dict[str, Any]:
 
     version = run.environment.get("numbers_version")
     seen = {"protocol": run.result.get("protocol"), "numbers_version": version}
-    return {k: v for k, v in (walk(run.config, "") | seen).items() if k != "seed"}
+    told = walk(run.config, "") | seen
+    return {k: v for k, v in told.items() if k not in ("seed", "train.task_axis")}
 
 
 def _load(folder: Path) -> Run:
