@@ -25,7 +25,7 @@ import jax
 import numpy as np
 
 import metajax
-from metajax import precision, sources
+from metajax import precision, redact, sources
 from metajax.config import RunConfig
 from metajax.datasets import Card
 from metajax.disk import Claimed, claim, naming, write, write_json
@@ -100,7 +100,7 @@ def environment(cards: Iterable[Card]) -> dict[str, Any]:
         "numbers_version": NUMBERS_VERSION,
         "commit": _git("rev-parse", "HEAD"),
         "modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": redact.command([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "device": {

@@ -17,7 +17,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from metajax import clusters, commands, limits, records, suites, sweeps, tracking
+from metajax import clusters, commands, limits, records, redact, suites, sweeps, tracking
 from metajax.sweep_plans import Plan, Program, as_flag, check, together
 from metajax.switches import spelled_out
 
@@ -221,7 +221,7 @@ def _display(
         bar = progress.add_task("runs", total=runs, running=0, failed=0, best="")
 
         def keep(group: list[sweeps.Task], reason: str, last: bool) -> None:
-            line = {"runs": _told(group), "reason": reason, "last": last}
+            line = {"runs": redact.text(_told(group)), "reason": redact.text(reason), "last": last}
             line["time"] = round(time.time())
             path = folder / "failures.jsonl"
             try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from metajax import redact
 from metajax.datasets import CARDS, Card
 from metajax.report import readings
 from metajax.tables.records import Run, mixed_sources
@@ -69,7 +70,10 @@ def environment(runs: Sequence[Run]) -> str:
     """Write where the runs were made and what they took; what differs between them is listed."""
     rows = [("runs", str(len(runs)))]
     seen = leaves([run.environment for run in runs])
-    rows += [(name, listed(v)) for name, v in seen.items() if not name.startswith("cards")]
+    # Records of earlier versions hold the command line as it was typed.
+    hidden = {"command": [redact.text(str(v)) for v in seen.get("command", ())]}
+    rows += [(name, listed(v)) for name, v in (seen | hidden).items()
+             if v and not name.startswith("cards")]  # fmt: skip
     if mixed := mixed_sources(runs):
         rows.append(("made by different versions of", "; ".join(
             f"{file} ({', '.join(learners)})" for file, learners in mixed.items())))
