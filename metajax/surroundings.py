@@ -35,7 +35,9 @@ def fail(message: object) -> int:
     """Prints one message to standard error and returns the exit code of a user's mistake."""
     if isinstance(message, OSError) and message.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"{message}; what is finished stays: make room, then give the same command again"
-    sys.stderr.write(f"error: {message}\n")
+    # A cell or a name of a user's file may hold what a terminal obeys instead of showing.
+    text = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in str(message))
+    sys.stderr.write(f"error: {text}\n")
     return 2
 
 

@@ -1,5 +1,10 @@
 """A damaged record costs its own row: it is skipped and named, the rest is written, exit 1."""
 
+import csv
+import io
+import re
+
+import pandas as pd
 import pytest
 
 from metajax import recorded, tables
@@ -129,3 +134,40 @@ def test_runs_py_lists_shows_and_exports_the_whole_ones(tmp_path, capsys):
             assert runs.main([results, *command]) == 2, kind
             said = capsys.readouterr()
             assert str(path) in said.err and not said.out and len(said.err.splitlines()) == 1
+
+
+def test_names_run_nothing_and_open_nothing(tmp_path, capsys):
+    """Names of learners, benchmarks and tasks are a user's: in no file are they more than names."""
+    names = ["<script>alert(1)</script>", "a|b`c", "[x](http://evil)", "=1+1", "\x1b[31mred",
+             "*a\n# b"]  # fmt: skip
+    make_run(tmp_path / "suite", "=cmd|'calc'!A0", benchmark="-2+3", names=names, tasks=6,
+             episodes=18, shots=(8,))  # fmt: skip
+    make_run(tmp_path / "suite", "[b]\\", benchmark="-2+3", names=names, tasks=6, episodes=18,
+             shots=(8,))  # fmt: skip
+    assert table.main(["suite", f"--results={tmp_path}"]) == 0
+    page, tex, sheet, wide = ((tmp_path / "suite" / name).read_text() for name in
+                              ("table.md", "table.tex", "table.csv", "summary.csv"))  # fmt: skip
+    assert "<script" not in page and "\x1b" not in page + tex + sheet and "](http" not in page
+    assert "\n# b" not in page and "&lt;script>" in page
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "A0" in line]
+    heads = [line for line in page.splitlines() if line.startswith("| AUROC")]
+    bars = re.compile(r"(?<!\\)(?:\\\\)*\|")
+    assert len(bars.findall(rows[0])) == len(bars.findall(heads[0]))
+    rows = [line for line in page.splitlines() if line.startswith("| [b]")]
+    assert len(bars.findall(rows[0])) == len(bars.findall(heads[0]))
+    for text in (sheet, wide):
+        for cells in csv.reader(io.StringIO(text)):
+            for cell in cells:
+                if cell.strip()[:1] in tuple("=+-@"):
+                    float(cell)
+    assert "'=cmd" in sheet and "'-2+3" in sheet
+    assert "{[}b]" in tex
+    assert report.main(["suite", f"--results={tmp_path}"]) == 0
+    html = (tmp_path / "suite" / "report.html").read_text()
+    assert "<script>alert" not in html and "\x1b" not in html
+
+
+def test_numbers_of_a_table_stay_numbers():
+    frame = pd.DataFrame({"-k": [-0.5, 1e-9], "name": ["-0.5", "+x"], "n": [-3, 4]})
+    text = tables.csv(frame)
+    assert text == "'-k,name,n\n-0.5,-0.5,-3\n1e-09,'+x,4\n"

@@ -32,8 +32,8 @@ if TYPE_CHECKING:  # a listing of runs reads no arrays, and must not wait for nu
     import numpy as np
 
 __all__ = ["KEYS", "SOURCES", "best_validation", "read_config", "read_environment", "read_json",
-           "read_predictions", "read_result", "read_rows", "read_scores",
-           "read_sources"]  # fmt: skip
+           "read_predictions", "read_result", "read_rows", "read_scores", "read_sources",
+           "shown"]  # fmt: skip
 KEYS = ("shots", "draw", "episode", "task", "cluster")
 STATUSES = ("complete", "diverged")
 SOURCES = "sources.json"  # of a record: digests of the files that its numbers come from
@@ -201,6 +201,20 @@ def read_predictions(folder: Path, episodes: int) -> dict[str, np.ndarray]:
         shape("outputs", outputs, outputs.shape, NUMBERS)
         shape("y", y, outputs.shape, NUMBERS)
         return kept
+
+
+def shown(value: Any) -> Any:
+    """JSON whose texts hold nothing that a terminal obeys: escapes, line ends, marks of direction.
+
+    Spaces of all kinds become blanks, the rest a replacement character.
+    """
+    if isinstance(value, dict):
+        return {shown(name): shown(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [shown(one) for one in value]
+    if isinstance(value, str) and not value.isprintable():
+        return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in value)
+    return value
 
 
 def best_validation(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from metajax.tables.grids import Grid, Ranks, ranked_together
 from metajax.tables.layout import cell, counts, name_of, number
+from metajax.tables.long import harmless
 from metajax.tables.markdown import BOLD, by_rank, tests
 from metajax.tables.published import Line
 
@@ -22,7 +23,9 @@ _SPECIAL = {
 
 def escaped(text: object) -> str:
     """Write plain text so that LaTeX prints it."""
-    return "".join(_SPECIAL.get(letter, letter) for letter in str(text))
+    text = "".join(_SPECIAL.get(letter, letter) for letter in str(text))
+    # After the end of a row either of them would belong to that.
+    return f"{{{text[0]}}}{text[1:]}" if text.startswith(("[", "*")) else text
 
 
 def latex(made: Sequence[Grid], published: Sequence[Line] = ()) -> str:
@@ -70,7 +73,8 @@ def summary(made: Sequence[Grid]) -> str:
                     row[f"{name} bold"] = int((learner, k) in grid.bold)
                 row[f"{grid.benchmark} tasks / seeds / undefined"] = counts(grid.cells, learner)
             rows.append(row | {"average rank": ranks.mean.get(learner, np.nan)})
-    return pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    table = harmless(pd.DataFrame(rows))
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _chunks(own: Sequence[Grid]) -> list[list[Grid]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from metajax import disk
 from metajax.statistics import (
     MIN_CLUSTERS,
     bootstrap_ends,
@@ -206,4 +207,11 @@ def compare(
 
 def csv(table: pd.DataFrame) -> str:
     """Write the long table as CSV, the same bytes for the same records."""
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return harmless(table).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def harmless(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with names that no spreadsheet program runs; see `metajax.disk.cell`."""
+    texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
+    table = table.assign(**{name: table[name].map(disk.cell) for name in texts})
+    return table.rename(columns=disk.cell)

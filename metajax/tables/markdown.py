@@ -77,6 +77,7 @@ def markdown(
             out += _differences(members, benchmark, own[0].learners, meta, own[0].metric)
         if mine := [line for line in published if line.benchmark == benchmark]:
             out += _published(mine)
+    out = [line if line.startswith("![") else _harmless(line) for line in out]
     if headroom is not None:
         out += ["", headroom_markdown(headroom).rstrip()]
     return "\n".join(out) + "\n"
@@ -227,4 +228,10 @@ def _differences(
 
 def _line(cells: Sequence[object]) -> list[str]:
     """One line of a Markdown table; a bar in a name must not end its cell."""
-    return ["| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in cells) + " |"]
+    texts = [str(c).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") for c in cells]
+    return ["| " + " | ".join(texts) + " |"]
+
+
+def _harmless(line: str) -> str:
+    """A line in which names of tasks, learners and benchmarks open no tag, code or link."""
+    return line.replace("<", "&lt;").replace("`", "\\`").replace("](", "]\\(")

@@ -183,8 +183,10 @@ def _flat(run: Run) -> dict[str, Any]:
 
 def _load(folder: Path) -> Run:
     """Read one record; ValueError names the file at fault."""
-    config, result = recorded.read_config(folder), recorded.read_result(folder)
-    environment = recorded.read_environment(folder)
+    # What a terminal obeys instead of showing is no part of a name.
+    config = recorded.shown(recorded.read_config(folder))
+    result = recorded.shown(recorded.read_result(folder))
+    environment = recorded.shown(recorded.read_environment(folder))
     scores = recorded.read_scores(folder, result)
     sources = recorded.read_sources(folder)
     return Run(folder.name, config, environment, result, scores, sources)
