@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from hostile import records
 from hostile.array_files import arrays
 
 __all__ = ["arrays", "symlink_loop"]
@@ -12,3 +13,6 @@ def symlink_loop(tmp: Path) -> None:
     """Two links that lead to each other."""
     os.symlink("b.yaml", tmp / "a.yaml")
     os.symlink("a.yaml", tmp / "b.yaml")
+
+
+globals().update(records.SETUPS)  # one for each kind of damage
