@@ -194,6 +194,7 @@ def test_a_full_disk_leaves_every_table_as_it_was(tmp_path, monkeypatch, name):
 
 # What may write by itself: into a file that no one keeps before it is renamed, or lines at an end.
 OWN = {
+    "experiments/uncertainty.py": "npz into memory",
     "metajax/disk.py": "the writer",
     "metajax/datasets/files.py": "a download: verified aside, then renamed",
     "metajax/records.py": "npz into the temporary folder of a run",
