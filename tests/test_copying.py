@@ -97,6 +97,15 @@ def test_what_cannot_start_is_told_once_and_kept_for_later(tmp_path, monkeypatch
     assert len(sleepers()) == before  # the service went with the process
 
 
+def test_a_service_that_wandb_gives_up_is_not_left_behind(tmp_path, monkeypatch):
+    with_core(tmp_path, monkeypatch, SLEEPS)
+    monkeypatch.setenv("WANDB_X_SERVICE_WAIT", "2")
+    found, told, _, _ = tried(tmp_path, count=1)
+    assert found == [None] and "Failed to read port info after 2" in told[0]
+    time.sleep(0.5)
+    assert not sleepers()
+
+
 def test_a_core_that_may_not_run_is_named(tmp_path, monkeypatch):
     with_core(tmp_path, monkeypatch, SLEEPS, mode=0o644)
     found, told, _, _ = tried(tmp_path)

@@ -176,9 +176,7 @@ def _start() -> _Child:
         try:
             process.wait(patience)
         except subprocess.TimeoutExpired:
-            for one in (*_descendants(process.pid), process.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(one, signal.SIGKILL)
+            _kill([*_descendants(process.pid), process.pid])
             process.wait()
 
     return _Child(ask, lambda t: ours.poll(max(0.0, t - time.monotonic())), answer, end)
@@ -198,6 +196,12 @@ def _descendants(process: int) -> list[int]:
     return found
 
 
+def _kill(processes: list[int]) -> None:
+    for one in processes:
+        with contextlib.suppress(OSError):
+            os.kill(one, signal.SIGKILL)
+
+
 def serve(number: int) -> None:
     """What the process does: answers requests on this file descriptor until it is closed."""
     pipe, parent = Connection(number), os.getppid()
@@ -207,9 +211,7 @@ def serve(number: int) -> None:
         while os.getppid() == parent:
             time.sleep(1.0)
         time.sleep(END)
-        for one in _descendants(os.getpid()):
-            with contextlib.suppress(OSError):
-                os.kill(one, signal.SIGKILL)
+        _kill(_descendants(os.getpid()))
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -218,6 +220,7 @@ def serve(number: int) -> None:
         pipe.send({"failed": ""})
     except BaseException as error:  # noqa: BLE001  (a package of W&B that raises at import, whatever)
         pipe.send({"failed": _said(error)})
+        _kill(_descendants(os.getpid()))  # W&B leaves a service that does not answer behind
         return
     while True:
         try:
