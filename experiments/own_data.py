@@ -200,7 +200,6 @@ def write_template(data: Data, path: Path) -> str:
             f"(?). Correct it, then: --types {path}")  # fmt: skip
 
 
-@surroundings.guarded
 def without_tasks(flags: Flags) -> int:
     """Compares the methods that need no other tasks on the table's own patients.
 
@@ -234,6 +233,7 @@ def without_tasks(flags: Flags) -> int:
     return metajax_command.main(command)
 
 
+@surroundings.guarded
 def main() -> int:
     """Runs what the flags ask for."""
     flags = commands.parse(Flags, PRESETS, default="full", description=__doc__.split("\n", 1)[0])
