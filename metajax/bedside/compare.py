@@ -95,8 +95,9 @@ def known(names: Sequence[str] | None, classes: int) -> tuple[str, ...]:
       ValueError: for one that is not there.
     """
     every = CLASS_METHODS if classes else QUANTITY_METHODS
+    also = methods.PARTS if classes else methods.QUANTITY_PARTS
     for name in names or ():
-        if name not in every:
+        if name not in every and (name not in also or name == "auto"):
             raise ValueError(f"--methods {name}: there are {', '.join(every)}")
     return tuple(dict.fromkeys(names)) if names else tuple(every)
 

@@ -12,13 +12,9 @@ from metajax.bedside import doubts, episodes, unlike, words
 from metajax.bedside.compare import Comparison, compare
 from metajax.bedside.intervals import interval
 from metajax.bedside.patients import Patients
-from metajax.estimator import FewShotClassifier, FewShotRegressor
+from metajax.estimator import FewShotClassifier, FewShotRegressor, methods
 from metajax.estimator.explain import Explanation
 from metajax.estimator.sets import Intervals, Sets
-
-# A method of the estimator as `compare` calls it.
-ALIASES = {"auto": "pfn", "lr": "lr_c0.1"}
-QUANTITY_ALIASES = {"auto": "ridge_cv"}
 
 
 class Prediction(NamedTuple):
@@ -102,9 +98,11 @@ def quality(patients: Patients, method: str, seed: int) -> Comparison | None:
     fine = episodes.possible(stratum)
     if not fine:
         return None
-    aliases = ALIASES if patients.classes else QUANTITY_ALIASES
-    names = [aliases.get(method, method)]
-    return compare(patients, names=names, shots=(fine[-1],), seed=seed)
+    if patients.classes:  # what "auto" is with all labels, not with half of them
+        method = "+".join(methods.parts_of(method, len(patients.y))).replace("+lr_c0.1", "+lr")
+    else:
+        method = methods.QUANTITY_PARTS[method]
+    return compare(patients, names=[method], shots=(fine[-1],), seed=seed)
 
 
 def expected(found: Prediction, patients: int) -> str:

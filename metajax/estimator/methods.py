@@ -25,7 +25,7 @@ from metajax.baselines.threads import one_thread
 from metajax.estimator import network
 from metajax.estimator.scaling import Scaling, fit_scaling
 
-# A name stands for the mean of the probabilities of its parts.
+# A name stands for the mean of the probabilities of its parts; of "auto" see `parts_of`.
 PARTS: dict[str, tuple[str, ...]] = {
     "auto": ("pfn",),
     "pfn": ("pfn",),
@@ -34,6 +34,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 } | {name: (name,) for name in TARGET_ONLY}
 QUANTITY_PARTS: dict[str, str] = {"auto": "ridge_cv"} | {name: name for name in REGRESSORS}
 MOST_ROWS, MEMBERS = 256, 4
+TRAINED_ROWS = 64  # the largest support that the network has seen in training
 FLOOR = 1e-6
 
 
@@ -70,6 +71,14 @@ def checked(method: str, known: dict) -> str:
     return method
 
 
+def parts_of(method: str, rows: int) -> tuple[str, ...]:
+    """The methods whose mean a name stands for, with so many labelled rows.
+
+    "auto" is the network alone up to `TRAINED_ROWS`, its mean with logistic regression beyond.
+    """
+    return PARTS["pfn+lr"] if method == "auto" and rows > TRAINED_ROWS else PARTS[method]
+
+
 def fit(method: str, x: np.ndarray, y: np.ndarray, classes: int, seed: int) -> Fitted:
     """Reads labelled rows.
 
@@ -83,7 +92,7 @@ def fit(method: str, x: np.ndarray, y: np.ndarray, classes: int, seed: int) -> F
     Raises:
       ValueError: for an unknown method.
     """
-    parts, scaling = PARTS[checked(method, PARTS)], fit_scaling(x)
+    parts, scaling = parts_of(checked(method, PARTS), len(y)), fit_scaling(x)
     fitted = Fitted(parts, scaling, scaling.table(x), y, classes, seed)
     if "pfn" not in parts:
         return fitted

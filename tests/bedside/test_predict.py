@@ -10,7 +10,8 @@ import pytest
 
 from metajax import FewShotClassifier
 from metajax import __main__ as command
-from metajax.bedside import patients, predict, unlike
+from metajax.bedside import compare, patients, predict, unlike
+from metajax.bedside.words import name_of as words_of
 from metajax.datasets import DataError
 
 
@@ -157,3 +158,30 @@ def test_too_few_labels_to_be_divided_are_told(tmp_path):
     assert found.quality is None and "too few to be divided" in predict.expected(found, 7)
     with pytest.raises(DataError, match="does not exist"):
         patients.read_new(tmp_path / "no.csv", read)
+
+
+@pytest.mark.parametrize(("method", "rows", "words"), [
+    ("auto", 40, "the prior-fitted network"),
+    ("auto", 80, "the mean of network and logistic regression"),
+    ("lr", 40, "logistic regression, C = .1"),
+    ("lr_forest", 40, "lr_forest"),
+])  # fmt: skip
+def test_the_quality_is_that_of_the_method_that_judged(tmp_path, monkeypatch, method, rows, words):
+    table(rows).drop(columns="patient").to_csv(tmp_path / "a.csv", index=False)
+    read = patients.read(tmp_path / "a.csv", "died")
+    asked = []
+    monkeypatch.setattr(predict, "compare", lambda *_, names, **__: asked.append(names[0]))
+    predict.quality(read, method, 0)
+    assert words_of(asked[0]) == words
+    monkeypatch.undo()
+    assert compare.known(asked, 2) == tuple(asked)
+
+
+def test_beyond_what_the_network_was_trained_on_it_does_not_judge_alone():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 3))
+    y = (x[:, 0] > 0).astype(int)
+    for rows, parts in [(64, "pfn"), (65, "pfn+lr")]:
+        models = [FewShotClassifier(m).fit(x[:rows], y[:rows]) for m in ("auto", parts)]
+        told = [model.predict_proba(x) for model in models]
+        np.testing.assert_array_equal(*told)
