@@ -51,6 +51,8 @@ def run(act: Callable[[argparse.Namespace], int], flags: argparse.Namespace) -> 
 def compared(flags: argparse.Namespace) -> int:
     """Compares methods on one file; writes report.html, scores.csv, and groups.csv if asked."""
     folder = Path(flags.out)
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"--out {folder} is a file. Remedy: name a folder")
     patients = patients_of(flags)
     by = {column: groups.of_column(patients, column, flags.bands) for column in flags.by}
     folder.mkdir(parents=True, exist_ok=True)

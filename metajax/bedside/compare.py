@@ -130,7 +130,7 @@ def compare(
     if count < 2:
         raise ValueError(f"--episodes must be 2 or more; got {count}")
     stratum = episodes.strata(patients.y, patients.group, classes)
-    sizes = episodes.sizes(stratum, shots)
+    sizes = episodes.sizes(stratum, shots, patients.classes)
     metrics = scores.CLASS_METRICS if classes else scores.QUANTITY_METRICS
     tallies = {}
     for size in sizes:

@@ -39,13 +39,13 @@ def strata(y: np.ndarray, group: np.ndarray, classes: int) -> np.ndarray:
 def shares(stratum: np.ndarray, k: int) -> np.ndarray | None:
     """(S,) patients that every class gives to a support of k, or None if the file is too small.
 
-    In proportion to their number, 2 at least (1 where there are more classes than k / 2), and no
-    more than half of a class, rounded down.
+    In proportion to their number, no more than half of a class, rounded down; 2 at least, 1 where
+    that is half of the class or there are more classes than k / 2.
     """
     count = np.bincount(stratum)
     classes = (count > 0).sum()
-    least = np.where(count > 0, 2 if 2 * classes <= k else 1, 0)
     room = count // 2
+    least = np.where(count > 0, np.clip(room, 1, 2 if 2 * classes <= k else 1), 0)
     if (room < least).any() or least.sum() > k or room.sum() < k:
         return None
     given = np.clip(np.floor(k * count / count.sum()).astype(int), least, room)
@@ -63,21 +63,27 @@ def possible(stratum: np.ndarray) -> list[int]:
     return [k for k in range(FEWEST, len(stratum)) if shares(stratum, k) is not None]
 
 
-def sizes(stratum: np.ndarray, asked: tuple[int, ...] | None) -> tuple[int, ...]:
+def sizes(
+    stratum: np.ndarray, asked: tuple[int, ...] | None, classes: tuple[str, ...] = ()
+) -> tuple[int, ...]:
     """The support sizes that a file allows.
 
     Args:
       stratum: (G,) see `strata`.
       asked: sizes that must do; None: those of `SIZES` that do, at least one.
+      classes: their names, for messages.
 
     Raises:
       DataError: naming the largest size that would do, or that there is none.
     """
     fine = possible(stratum)
-    told = ", ".join(f"{n} of class {c}" for c, n in enumerate(np.bincount(stratum)))
+    counts = np.bincount(stratum)
+    told = f"{len(stratum)} patients"
+    if len(classes) == len(counts):
+        told = ", ".join(f"{n} of {c!r}" for c, n in zip(classes, counts, strict=True))
     if not fine:
-        raise DataError(f"the file is too small to be compared on: {told}. Every class needs 4 "
-                        "patients or more: at most half of them are labelled at a time"
+        raise DataError(f"the file is too small to be compared on: {told}. At most half of "
+                        "the patients of a class are labelled at a time, and 4 in all are needed"
                         )  # fmt: skip
     if asked is None:
         return tuple(k for k in SIZES if k in fine) or (fine[-1],)

@@ -87,6 +87,9 @@ def test_supports_have_their_size_their_classes_and_nobody_of_the_query():
     assert episodes.shares(stratum, 2 * counts.sum()) is None
     assert (episodes.shares(np.repeat([0, 1], [40, 40]), 16) == 8).all()
     assert (episodes.shares(np.repeat([0, 1], [60, 20]), 16) == [12, 4]).all()
+    # A rare class gives what it can, and does not keep the others from being many.
+    assert (episodes.shares(np.repeat([0, 1, 2], [11, 10, 3]), 11) == [5, 5, 1]).all()
+    assert episodes.shares(np.repeat([0, 1], [20, 1]), 8) is None
 
 
 def _world(rng, rows):
@@ -199,7 +202,7 @@ def test_what_the_file_does_not_allow_is_said_with_what_it_does(file, tmp_path):
     with pytest.raises(ValueError, match="--methods best: there are pfn, pfn\\+lr"):
         compare.compare(read, names=["best"])
     table(6).assign(died=["yes"] * 5 + ["no"]).to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(DataError, match="too small to be compared on: 1 of class 0, 5 of class 1"):
+    with pytest.raises(DataError, match="too small to be compared on: 1 of 'no', 5 of 'yes'"):
         compare.compare(patients.read(tmp_path / "p.csv", "died", "patient"))
 
 
@@ -214,6 +217,8 @@ def test_the_command_writes_the_page_and_the_scores(file, tmp_path, capsys, monk
     assert "With 8 labelled patients use the nearest class mean: AUROC" in told
     assert (out / "report.html").stat().st_size > 4000
     assert list(pd.read_csv(out / "scores.csv").metric) == ["auroc", "log_loss", "brier"]
+    assert command.main([*flags[:-1], str(file)]) == 2
+    assert "is a file. Remedy: name a folder" in capsys.readouterr().err
     assert command.main([*flags[:4], "dead", *flags[5:]]) == 2
     assert "has no column 'dead'; did you mean" in capsys.readouterr().err
 
