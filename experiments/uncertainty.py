@@ -6,8 +6,8 @@
 
 Tables of real diseases as in `real_tables.py`: k labelled patients, drawn in proportion, judge up
 to 240 others. Probabilities of five methods and of one ensemble are kept in predictions.npz, which
-git ignores; what `uncertainty_tables.py` makes of them goes to tasks.csv, within.csv, sites.csv and
-table.md in results/<suite>.
+git ignores; what `uncertainty_tables.py` makes of them goes to tasks.csv, within.csv, sites.csv,
+limits.csv and table.md in results/<suite>. metajax/estimator/limits.csv is a copy of limits.csv.
 """
 
 from __future__ import annotations
@@ -158,11 +158,13 @@ def run(flags: Flags, folder: Path, console: Console) -> None:
         with np.load(folder / "predictions.npz", allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
         found = uncertainty_tables.analyse(arrays, METHODS, SITES)
+        every = uncertainty_tables.limits(arrays, METHODS, SITES)
         hospitals = [f for f in ("heart_uci", *SITES) if f in flags.families]
         moved = uncertainty_tables.hospitals(hospitals, flags.data_dir)
         disk.write_all({
             folder / "tasks.csv": found.to_csv(**real_tables.CSV),
             folder / "sites.csv": moved.to_csv(**real_tables.CSV),
+            folder / "limits.csv": every.to_csv(**real_tables.CSV),
         })  # fmt: skip
     console.print(Markdown(uncertainty_page.tabulate(folder)))
 

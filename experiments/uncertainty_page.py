@@ -26,7 +26,7 @@ def tabulate(folder: Path) -> str:
       FileNotFoundError: if they are not there.
     """
     tasks = pd.read_csv(folder / "tasks.csv")
-    page = ["# uncertainty", "", *_paragraph(uncertainty_tables.__doc__.partition("\n\n")[2])]
+    page = ["# uncertainty", "", *_paragraph(uncertainty_tables.__doc__.partition("\n\n")[2]), ""]
     for pool, frame in tasks.groupby("pool"):
         page += _pool(str(pool), frame)
     within = _read(folder / "within.csv")
@@ -80,7 +80,7 @@ def _pool(pool: str, frame: pd.DataFrame) -> list[str]:
     units, tables = frame.unit.nunique(), frame.table.nunique()
     diseases = pool == "diseases"
     what = f"{units} diseases, {tables} tables" if diseases else f"{units} hospitals"
-    page = ["", f"## {pool if not diseases else 'Diseases'}: {what}", ""]
+    page = [f"## {pool if not diseases else 'Diseases'}: {what}", ""]
     page += _paragraph(
         """Coverage (%) of sets at 90 %, and labels in a set, by labelled patients. Intervals are by
         bootstrap over diseases (hospitals)."""
@@ -147,7 +147,7 @@ def _within(frame: pd.DataFrame) -> list[str]:
 def _sites(frame: pd.DataFrame) -> list[str]:
     """Leave one hospital out."""
     page = ["## Leave one hospital out", ""]
-    page += _paragraph(uncertainty_tables.hospitals.__doc__.partition("\n\n")[2])
+    page += [*_paragraph(uncertainty_tables.hospitals.__doc__.partition("\n\n")[2]), ""]
     page += _paragraph(
         """Only the last is exchangeable. Coverage (%): mean, lowest, highest of the hospitals."""
     )

@@ -70,6 +70,9 @@ def parser() -> argparse.ArgumentParser:
                          help="of the sets of what cannot be ruled out (0.9)")
     predict.add_argument("--by-class", action="store_true",
                          help="sets that miss a rare class no more often than the others")
+    predict.add_argument("--calibrate", choices=("labelled", "diseases"), default="labelled",
+                         help="the sets: by the labelled patients, or by thresholds learned on "
+                              "other diseases, which takes no patient (two classes, 8 to 128 rows)")
     predict.add_argument("--reasons", type=_none_or_more, metavar="N",
                          help="new patients that are explained, a second each (10 with --report)")
     export = _command(

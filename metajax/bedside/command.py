@@ -121,7 +121,7 @@ def predicted(flags: argparse.Namespace) -> int:
     reasons = flags.reasons if flags.reasons is not None else REASONS if flags.report else 0
     found = predict.predict(
         patients, frame, method=flags.method, seed=flags.seed, coverage=flags.coverage,
-        by_class=flags.by_class, reasons=min(reasons, len(frame)),
+        by_class=flags.by_class, calibrate=flags.calibrate, reasons=min(reasons, len(frame)),
     )  # fmt: skip
     quality = predict.expected(found, len(set(patients.group.tolist())))
     made = predict.table(found, names)

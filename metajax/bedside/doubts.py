@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from metajax.bedside.patients import Patients
+from metajax.estimator.across import sets_across
 from metajax.estimator.explain import Explanation, explain
 from metajax.estimator.sets import Intervals, Sets, prediction_intervals, prediction_sets
 from metajax.reasons.svg import bars_svg
@@ -18,7 +19,13 @@ SHOWN = 3  # reasons in words
 
 
 def doubt(
-    model: Any, patients: Patients, frame: pd.DataFrame, coverage: float, by_class: bool, seed: int
+    model: Any,
+    patients: Patients,
+    frame: pd.DataFrame,
+    coverage: float,
+    by_class: bool,
+    seed: int,
+    calibrate: str = "labelled",
 ) -> tuple[Sets | Intervals | None, str]:
     """What cannot be ruled out for each new row, and in words what that rests on.
 
@@ -29,7 +36,16 @@ def doubt(
       coverage: aimed at, in (0, 1).
       by_class: calibrate every class by its own patients.
       seed: of the folds.
+      calibrate: "labelled", by these patients, or "diseases", by thresholds of other diseases.
+
+    Raises:
+      ValueError: for thresholds of other diseases that there are none of.
     """
+    if calibrate == "diseases":
+        if by_class or len(set(patients.group.tolist())) < len(patients.y):
+            raise ValueError("--calibrate diseases is for one row a patient, without --by-class")
+        found = sets_across(model, frame, alpha=1 - coverage)
+        return found, f"Sets: {found.way}."
     ways = {"alpha": 1 - coverage, "groups": patients.group, "seed": seed}
     given = model, patients.frame, patients.y, frame
     with warnings.catch_warnings():

@@ -55,6 +55,7 @@ def predict(
     seed: int = 0,
     coverage: float = 0.9,
     by_class: bool = False,
+    calibrate: str = "labelled",
     reasons: int = 0,
 ) -> Prediction:
     """Fits a method to all labelled rows and judges new ones.
@@ -66,6 +67,7 @@ def predict(
       seed: of forests, and of the draws by which the quality is measured.
       coverage: that the sets aim at, in (0, 1).
       by_class: calibrate the sets of every class by its own patients.
+      calibrate: the sets by "labelled" patients or other "diseases", see `doubts.doubt`.
       reasons: how many of the new rows are explained, about a second each.
 
     Raises:
@@ -84,7 +86,7 @@ def predict(
     remarks = unlike.columns_outside(patients.frame, frame)
     if told := unlike.summary(notes):
         remarks.append(told)
-    doubt, said = doubts.doubt(model, patients, frame, coverage, by_class, seed)
+    doubt, said = doubts.doubt(model, patients, frame, coverage, by_class, seed, calibrate)
     why = doubts.why(model, patients, frame, reasons, seed) if reasons else None
     return Prediction(
         model, frame, output, classes, notes, quality(patients, method, seed), tuple(remarks),

@@ -11,6 +11,7 @@ import pytest
 from metajax import FewShotClassifier, FewShotRegressor
 from metajax import __main__ as command
 from metajax.bedside import doubts, patients, predict
+from metajax.estimator.across import limit_of
 from metajax.estimator.sets import prediction_intervals, prediction_sets
 
 NASTY = "<script>alert(1)</script>"
@@ -76,6 +77,20 @@ def test_wider_coverage_is_a_larger_set_and_rare_classes_are_named(files, capsys
     _, out, _ = run(files, capsys, "died", "--by-class")
     assert re.search(r"always in the set, for want of 9 patients: 'yes' \(\d\)", out)
     assert pd.read_csv(files / "out.csv").set.str.contains("yes").all()
+
+
+def test_thresholds_of_other_diseases(files, capsys):
+    labelled = pd.read_csv(files / "labelled.csv")
+    labelled.drop_duplicates("patient").to_csv(files / "labelled.csv", index=False)
+    code, out, err = run(files, capsys, "died", "--calibrate", "diseases")
+    assert code == 0, err
+    made = pd.read_csv(files / "out.csv")
+    limit = limit_of("lr", 40).limit
+    assert made.set.str.contains("yes").tolist() == (made.p_yes >= 1 - limit).tolist()
+    assert "90 % guaranteed over diseases" in out and "nothing for this disease alone" in out
+    for more in (("--by-class",), ("--coverage", "0.93")):
+        code, _, err = run(files, capsys, "died", "--calibrate", "diseases", *more)
+        assert code == 2 and ("--calibrate diseases" in err or "alpha = 0.05, 0.1, 0.2" in err)
 
 
 def test_intervals_of_a_quantity(files, capsys):
