@@ -63,7 +63,8 @@ def limit_of(method: str, labelled: int, alpha: float = 0.1) -> Limit:
     Raises:
       ValueError: for a method or an alpha that was not measured, or another number of rows.
     """
-    name = "+".join(methods.PARTS.get(method, (method,)))
+    parts = methods.parts_of(method, labelled) if method in methods.PARTS else (method,)
+    name = "+".join(parts)
     known = {"pfn+lr_c0.1": "pfn+lr"}.get(name, name)
     every = _limits()
     if not (fitting := every.get((known, round(alpha, 6)))):
