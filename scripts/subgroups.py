@@ -128,7 +128,7 @@ def written(folder: Path, suite: str, args: argparse.Namespace) -> tuple[Path, l
             left.append(f"{run.id}: no benchmark {name} with natural draws of {shots} shots")
             continue
         parts.setdefault((name, run.config["learner"], shots), []).append(arrays)
-    pages = []
+    pages: list[str] = []
     for (name, learner, shots), arrays in sorted(parts.items()):
         entry = known[name]
         family = suites.load(entry.family, args.data_dir)
@@ -139,7 +139,9 @@ def written(folder: Path, suite: str, args: argparse.Namespace) -> tuple[Path, l
             continue
         pages.append(section(family, group, arrays, f"{name}, {learner}, k = {shots}"))
     if not pages:
-        raise ValueError("nothing to score: " + "; ".join(dict.fromkeys(left or ["no runs"])))
+        why = list(dict.fromkeys(left or ["no runs"]))
+        more = f"; and {len(why) - 5} more" if len(why) > 5 else ""
+        raise ValueError(f"nothing to score: {'; '.join(why[:5])}{more}")
     path = folder / f"by_{re.sub(r'[^A-Za-z0-9]+', '_', args.by)}.md"
     head = f"# {suite} by {args.by}\n\nNatural draws, all seeds of a learner together. Intervals "
     head += "are by a bootstrap over patients, for these supports.\n\n"
@@ -161,10 +163,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data-dir", help="folder of the real data (default: METAJAX_DATA)")
     args = parser.parse_args(argv)
     try:
+        bands(np.zeros(1), args.bands or (0,))  # before any run is read
         suite = surroundings.suite_name(args.suite)
         path, left = written(args.results / suite, suite, args)
     except (ValueError, OSError) as error:
-        print(f"subgroups.py: {error}", file=sys.stderr)
+        where = "--bands: " if str(error).startswith("edges of bands") else ""
+        print(f"subgroups.py: {where}{error}", file=sys.stderr)
         return 2
     print(path)
     for message in left:
