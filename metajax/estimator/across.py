@@ -94,9 +94,9 @@ def sets_across(model: Any, new: Any, *, alpha: float = 0.1) -> Sets:
       ValueError: as `limit_of`, and for another model or more than two classes.
     """
     fitted = getattr(model, "fitted_", None)
-    if not is_classifier(model) or getattr(fitted, "classes", 0) != 2:
+    if not is_classifier(model) or not isinstance(fitted, methods.Fitted) or fitted.classes != 2:
         raise ValueError("thresholds of other diseases are for a fitted FewShotClassifier of two "
-                         "classes. Remedy: prediction_sets")  # fmt: skip
+                         "classes that was not meta-trained. Remedy: prediction_sets")  # fmt: skip
     found = limit_of(model.method, len(fitted.y), alpha)
     inside = conformal.lac(model.predict_proba(new)) <= found.limit
     way = (

@@ -23,6 +23,9 @@ from metajax import FewShotClassifier, FewShotRegressor, runs, suites
 from metajax import __main__ as command
 from metajax.config import Encoder, build_maker, numbers, resolved
 from metajax.estimator import learned, portable
+from metajax.estimator.across import sets_across
+from metajax.estimator.explain import explain
+from metajax.estimator.sets import prediction_sets
 from metajax.suites import Entry
 from metajax.tasks.decoding import chain, images, standardise_targets
 from metajax.tasks.standardise import standardise_by_support
@@ -300,3 +303,18 @@ def test_the_command_needs_a_run(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("metajax.surroundings.check", lambda: None)
     assert command.main(["export", str(Path(tmp_path) / "none")]) == 2
     assert "is no record of a finished run" in capsys.readouterr().err
+
+
+def test_predictions_of_a_trained_learner_have_reasons_and_sets(trained, file):
+    """Columns of the learner itself; thresholds of another method are not for it."""
+    made = trained[3]
+    frame, y = pd.DataFrame(made.x, columns=list("abcd")), made.y
+    model = FewShotClassifier.from_bundle(file).fit(frame[:6], y[:6])
+    found = explain(model, frame[6:8], frame[:6])
+    assert found.names == ("a", "b", "c", "d") and found.shares.exact
+    assert np.abs(found.shares.gap).max() < 1e-5
+    np.testing.assert_allclose(found.shares.output, model.predict_proba(frame[6:8]), atol=1e-6)
+    sets = prediction_sets(model, frame[:30], y[:30], frame[30:50], folds=6)
+    assert sets.inside.shape == (20, 2) and "30 labelled" in sets.way
+    with pytest.raises(ValueError, match="not meta-trained"):
+        sets_across(model, frame[6:8])

@@ -142,3 +142,8 @@ def test_reasons_of_a_linear_quantity():
     found = explain(model, x[:3], x)
     wanted = (x[:3] - x.mean(0)) * [3.0, -2.0, 0.0, 0.0]
     assert np.allclose(found.shares.values[:, :, 0], wanted, atol=0.05)
+
+
+def test_models_without_columns_are_refused():
+    with pytest.raises(ValueError, match="metajax.reasons.shapley"):
+        explain(LogisticRegression(), np.ones((1, 2)), np.ones((2, 2)))
