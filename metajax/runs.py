@@ -115,6 +115,10 @@ def run_many(
             members = {name: every[name] for name in together}
             _run_together(members, benchmark, home, progress, own, {*todo})
             todo = [name for name in todo if name not in together]
+        # Cut off after the last record, while it tidied up: nothing is left to do but that.
+        _interrupted(home, every, [])
+        if len(every) > 1:
+            shutil.rmtree(_partial(home, list(every)), ignore_errors=True)
     return [home / name for name in names]
 
 

@@ -393,6 +393,15 @@ def test_every_run_of_a_program_has_its_own_checkpoint(tmp_path):
         assert place["steps"] == [[step] for step in result_of(folder)["steps"]]
         assert place.keys() == alone["meta"]["place"].keys()
         assert own["meta"]["history"] == [lines(folder)]
+    # Killed after the last record, while it tidied up: the next call does.
+    names = [folder.name for folder in folders]
+    left = runs._partial(home, names)
+    for files in ({"together.json": json.dumps(names), "checkpoints": ""}, {"checkpoints": ""}):
+        left.mkdir()
+        for name, text in files.items():
+            (left / name).write_text(text)
+        assert runs.run_many(configs, build(), tmp_path) == folders
+        assert not left.exists()
 
 
 def restored(folder):
