@@ -149,9 +149,9 @@ def test_more_than_the_network_takes_is_told_and_works():
     with pytest.warns(SchemeWarning, match="3 classes: one against the rest.*60 columns.*48.*300 "
                       "labelled rows.*4 samples of 256"):  # fmt: skip
         model = FewShotClassifier().fit(x, y)
-    told = model.predict_proba(x)
+    told = model.predict_proba(x[:60])
     np.testing.assert_allclose(told.sum(1), 1, atol=1e-6)
-    assert (model.predict(x) == y).mean() > 0.7
+    assert (model.classes_[told.argmax(1)] == y[:60]).mean() > 0.7
 
 
 def test_the_same_seed_gives_the_same_bits_and_a_copy_is_the_model():
@@ -160,7 +160,8 @@ def test_the_same_seed_gives_the_same_bits_and_a_copy_is_the_model():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SchemeWarning)
         models = [FewShotClassifier(random_state=s).fit(x, y) for s in (3, 3, 4)]
-    told = [model.predict_proba(x) for model in [*models, pickle.loads(pickle.dumps(models[0]))]]
+    models.append(pickle.loads(pickle.dumps(models[0])))
+    told = [model.predict_proba(x[:50]) for model in models]
     np.testing.assert_array_equal(told[0], told[1])
     np.testing.assert_array_equal(told[0], told[3])
     assert (told[0] != told[2]).any()
