@@ -203,13 +203,16 @@ def configurations(
         encoder, train, evaluate = own_settings(entry, flags.encoder, flags.train, flags.evaluate)
         for name in [flags.learner] if named else [m for m in chosen if m in entry.methods]:
             once = name in HOST_BASELINES and (trial or flags.seed is None)
+            if once and flags.seed not in (None, SEEDS[0]):
+                dropped.setdefault(("one seed", str(SEEDS[0])), {})[name] = None
             for seed in SEEDS[:1] if once else seeds:
                 config = RunConfig(
                     suite, entry.label, name, seed,
                     tuple(flags.shots or (entry.shots[:1] if smoke else entry.shots)),
                     flags.inner, train, encoder, evaluate,
                 )  # fmt: skip
-                for flag in unused(config, asked):
+                # A seed that is not the one that all models without randomness have is asked for.
+                for flag in unused(config, asked + ["seed"] * (config.seed != 0)):
                     dropped.setdefault(("dropped", f"--{flag}"), {})[name] = None
                 found[resolved(config, strict=strict)] = None
     if not found and not trial:
@@ -221,6 +224,8 @@ def configurations(
 def told_dropped(dropped: Dropped) -> list[str]:
     """A line for each flag that some methods do not use, and each benchmark that some are not for.
 
+    Models on the host have one seed in a sweep: where another was asked for, that is a line, too.
+
     Args:
       dropped: what `configurations` has gathered.
     """
@@ -229,6 +234,8 @@ def told_dropped(dropped: Dropped) -> list[str]:
         who = ", ".join(methods)
         if kind == "dropped":
             lines.append(f"dropped: {what} (of no use to {who})")
+        elif kind == "one seed":
+            lines.append(f"one seed: {who} (always {what} in a sweep)")
         else:
             lines.append(f"left out: {who} (not for {what})")
     return lines

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 
 from metajax import layout, learners, limits
-from metajax.baselines import POOLED, REGRESSORS, TARGET_ONLY
+from metajax.baselines import POOLED, REGRESSORS, SEEDED, TARGET_ONLY
 from metajax.hyper import HYPER, NUMBERS, Inner, arguments, defaults
 from metajax.learners import LEARNERS
 from metajax.learners import METHODS as LEARNED
@@ -118,6 +118,8 @@ def unused(config: RunConfig, given: Sequence[str]) -> list[str]:
         part, _, field = flag.partition(".")
         if part == "inner":
             idle = HYPER[field] not in known
+        elif flag == "seed":
+            idle = config.learner in HOST_BASELINES and config.learner not in SEEDED
         elif part == "encoder":
             idle = config.learner not in LEARNERS or (field not in fields and name != "auto")
         else:
@@ -186,7 +188,8 @@ def resolved(config: RunConfig, *, strict: bool) -> RunConfig:
         evaluate=_typed(config.evaluate),
     )  # fmt: skip
     if config.learner in HOST_BASELINES:
-        config = dataclasses.replace(config, encoder=Encoder())
+        seed = config.seed if config.learner in SEEDED else 0
+        config = dataclasses.replace(config, encoder=Encoder(), seed=seed)
     if not trains(config.learner):
         tested = Evaluate(episodes=config.evaluate.episodes)
         config = dataclasses.replace(config, train=Train(), evaluate=tested)
@@ -292,6 +295,13 @@ def build_encoder(encoder: Encoder) -> nn.Module:
         case "set":
             return SetEncoder(channels)
     raise ValueError(f"--encoder.name={encoder.name} is not resolved to a benchmark's encoder")
+
+
+def laid_out_alike(config: RunConfig) -> RunConfig:
+    """The configuration without its layout, which changes no number: equal for runs of one name."""
+    return dataclasses.replace(
+        config, train=dataclasses.replace(config.train, task_axis=Train.task_axis)
+    )
 
 
 def alike(config: RunConfig) -> RunConfig:

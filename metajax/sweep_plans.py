@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from metajax import commands, runs, surroundings, sweep_files, sweeps, tables
-from metajax.config import RunConfig
+from metajax.config import RunConfig, laid_out_alike
 from metajax.metrics import METRICS
 from metajax.suites import Entry
 from metajax.sweep_files import Scalar, SweepFile, suggestion
@@ -146,7 +146,7 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
     parsed = _values(program, sweep, [*sweep.extra, *fixed])
     found: dict[sweeps.Task, None] = {}
     trials = sweep_files.trials(sweep, search_seed)
-    every, dropped, members = [], {}, {}
+    every, dropped, members, first = [], {}, {}, {}
     for trial in trials:
         flags = base
         for name, value in trial.items():
@@ -163,9 +163,10 @@ def check(path: Path, *, search_seed: int = 0) -> Plan:
                 configs = commands.configurations(
                     flags, program.entries, suite, trial=True, base=before, dropped=dropped
                 )
-                found |= dict.fromkeys(configs)
-                for config in configs:
-                    members.setdefault(config, []).append(trial)
+                for config in configs:  # of several layouts of one run the first
+                    own = first.setdefault(laid_out_alike(config), config)
+                    found[own] = None
+                    members.setdefault(own, []).append(trial)
         except ValueError as error:
             raise sweep.error(_culprit(trial, str(error)), str(error)) from error
     if program.build is not None and sweep.metric is not None:

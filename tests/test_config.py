@@ -5,10 +5,12 @@ import pickle
 import typing
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import tiny
 
 from metajax import records
+from metajax.baselines import POOLED, REGRESSORS, SEEDED, TARGET_ONLY
 from metajax.config import (
     HOST_BASELINES,
     METHODS,
@@ -21,6 +23,7 @@ from metajax.config import (
     build_optimizer,
     hyper,
     resolved,
+    unused,
 )
 from metajax.datasets import File
 from metajax.hyper import HYPER, Inner, arguments
@@ -126,6 +129,30 @@ def test_what_a_method_has_no_use_for_makes_no_other_run():
         one = resolved(config(learner, **options), strict=False)
         assert one == resolved(config(learner), strict=True)
         assert name(one) == name(resolved(config(learner), strict=True))
+
+
+def test_a_seed_that_a_model_does_not_use_makes_no_other_run():
+    """Which models draw at random is asked of them, on a table small enough to differ."""
+    rng = np.random.default_rng(0)
+    x, query = rng.normal(size=(24, 5)), rng.normal(size=(40, 5))
+    y = np.arange(24) % 2
+    for learner in HOST_BASELINES:
+        if learner in REGRESSORS and learner not in TARGET_ONLY:
+            told = [REGRESSORS[learner](x, x[:, 0], query, seed) for seed in (0, 5)]
+        elif learner in POOLED:
+            told = [POOLED[learner](x, y, seed=seed)(query) for seed in (0, 5)]
+        else:
+            told = [TARGET_ONLY[learner](x, y, query, seed=seed) for seed in (0, 5)]
+            if learner in REGRESSORS:
+                more = [REGRESSORS[learner](x, x[:, 0], query, seed) for seed in (0, 5)]
+                assert np.array_equal(*more) == (learner not in SEEDED), learner
+        one, other = (resolved(config(learner, seed=seed), strict=True) for seed in (0, 5))
+        assert (one == other) == (learner not in SEEDED)
+        if one == other:
+            np.testing.assert_array_equal(*told, learner)
+        assert unused(config(learner, seed=5), ["seed"]) == ["seed"] * (one == other)
+    assert resolved(config("maml", seed=5), strict=True).seed == 5
+    assert unused(config("maml", seed=5), ["seed"]) == []
 
 
 def test_the_order_of_the_shots_and_repeated_shots_make_no_other_run():

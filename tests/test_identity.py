@@ -244,3 +244,17 @@ def test_records_of_before_are_renamed_once_and_nothing_is_lost(tmp_path, capsys
     capsys.readouterr()
     migrate_records.main([*line, "--write"])
     assert "0 renamed, 0 rewritten" in capsys.readouterr().out
+
+
+def test_a_seed_that_is_not_used_is_dropped_and_told():
+    for learner, line in (("lr_c0.1", "dropped: --seed (of no use to lr_c0.1)"),
+                          ("random_forest", None)):  # fmt: skip
+        dropped = {}
+        (one,) = configurations(f"--learner={learner}", "--seed=5", dropped=dropped)
+        assert one.seed == (0 if line else 5)
+        assert commands.told_dropped(dropped) == [line] * bool(line)
+    # An agent of a sweep starts models on the host with one seed, whatever it is told.
+    dropped = {}
+    (one,) = configurations("--learner=random_forest", "--seed=5", dropped=dropped, trial=True)
+    assert one.seed == 0
+    assert commands.told_dropped(dropped) == ["one seed: random_forest (always 0 in a sweep)"]

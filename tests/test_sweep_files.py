@@ -297,14 +297,23 @@ def test_a_global_default_is_a_trial_of_its_own(file):
 
 def test_what_is_dropped_merged_or_tuned_on_the_test_is_told(file):
     notes = plan(file()).notes
-    assert notes[:3] == [
+    assert notes[:4] == [
         "dropped: --inner.lr (of no use to ridge, lr_c0.1)",
+        "one seed: lr_c0.1 (always 0 in a sweep)",
         "one run: trials of ridge that differ in inner.lr only",
         "one run: trials of lr_c0.1 that differ in inner.lr, seed only",
     ]
-    assert "line 3: natural/auroc@8 is a score of the test tasks" in notes[3]
-    assert "best/validation/auroc" in notes[3] and len(notes) == 4
+    assert "line 3: natural/auroc@8 is a score of the test tasks" in notes[4]
+    assert "best/validation/auroc" in notes[4] and len(notes) == 5
     tuned = plan(file(FILE, "natural/auroc@8", "best/validation/auroc"))
-    assert len(tuned.notes) == 3
+    assert len(tuned.notes) == 4
     methods = plan(file(FILE, "[maml, ridge, lr_c0.1]", "[pooled, multi_task]"))
     assert "left out: multi_task (not for sklearn_tables)" in methods.notes
+
+
+def test_layouts_of_one_run_are_one_run(file):
+    """No layout changes a number, so the name of a run does not hold it."""
+    text = FILE.replace("inner.lr: {values: [0.1, 0.3]}", "train.task_axis: {values: [vmap, scan]}")
+    found = plan(file(text.replace("[maml, ridge, lr_c0.1]", "[maml]")))
+    assert [(one.seed, one.train.task_axis) for one in found.configs] == [(0, "vmap"), (1, "vmap")]
+    assert "one run: trials of maml that differ in train.task_axis only" in found.notes
