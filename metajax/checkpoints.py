@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -124,7 +125,8 @@ def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
     log = logging.getLogger("absl")
     before, log.disabled = log.disabled, True
     try:
-        yield
+        with _quiet_threads():
+            yield
     except Exception as error:
         full = os.strerror(errno.ENOSPC)
         if full in str(error):
@@ -132,6 +134,21 @@ def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
         raise
     finally:
         log.disabled = before
+
+
+@contextlib.contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Tensorstore's threads each print a traceback when the call that they work for has failed."""
+    hook = sys.unraisablehook
+
+    def but_closed_loops(told: Any) -> None:
+        late = isinstance(told.exc_value, RuntimeError) and told.object is None
+        if not (late and str(told.exc_value) == "Event loop is closed"):
+            hook(told)
+
+    sys.unraisablehook = but_closed_loops
+    yield
+    sys.unraisablehook = hook  # after a failure the other stays: the threads may end later
 
 
 def restore(manager: ocp.CheckpointManager, like: PyTree) -> Checkpoint | None:
@@ -152,7 +169,8 @@ def restore(manager: ocp.CheckpointManager, like: PyTree) -> Checkpoint | None:
             state=ocp.args.StandardRestore(shapes), meta=ocp.args.JsonRestore()
         )
         try:
-            found = manager.restore(step, args=items)
+            with _quiet_threads():
+                found = manager.restore(step, args=items)
             tree, meta = jax.device_get(found["state"]), dict(found["meta"])
             if meta.pop("sha256", None) == _digest(tree, meta) and _forms(tree) == _forms(like):
                 return Checkpoint(step, tree, meta)

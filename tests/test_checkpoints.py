@@ -3,6 +3,8 @@
 import json
 import logging
 import shutil
+import subprocess
+import time
 
 import jax
 import jax.numpy as jnp
@@ -231,3 +233,27 @@ def test_a_damaged_one_is_kept_beside(folder, caplog):
     check(found(folder), 4)
     kept = folder / "damaged-7" / path.relative_to(folder / "7")
     assert kept.read_bytes() == content and "kept as damaged-7" in caplog.text
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_one_error_and_no_thread_prints(small_disk, capfd):
+    """Of many arrays: tensorstore's threads told a closed loop, a traceback each."""
+    many = {f"w{i}": np.random.default_rng(i).random(3000) for i in range(40)}
+    for i in range(6):
+        manager = open_manager(small_disk / f"c{i}")
+        with pytest.raises(OSError, match="No space left on device"):
+            save(manager, 1, many, {})
+    time.sleep(0.5)  # the threads
+    said = capfd.readouterr()
+    assert "Traceback" not in said.err and "loop" not in said.err, said.err
