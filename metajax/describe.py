@@ -44,7 +44,7 @@ def text(value: Any) -> str:
 
 
 def functions(value: Any) -> list[Callable]:
-    """Every function that the text of a value names, those inside it included."""
+    """Every function and class that the text of a value names, those inside it included."""
     found: list[Callable] = []
     _text(value, (), {}, found)
     return found
@@ -83,10 +83,12 @@ def _text(value: Any, inside: tuple[int, ...], arrays: dict, found: list[Callabl
         found.append(value)
         return _function(value, told)
     if isinstance(value, BuiltinFunctionType | type | np.ufunc):
+        found += [value] if isinstance(value, type) else []
         return f"{getattr(value, '__module__', None) or 'builtins'}.{value.__name__}"
     if callable(value) and hasattr(value, "__wrapped__"):  # compiled, or cached
         return told(value.__wrapped__)
     if dataclasses.is_dataclass(value):
+        found.append(type(value))
         fields = {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
         own = {k: v for k, v in fields.items() if k != "parent"}  # of a flax module: the tree above
         return _call(type(value).__name__, [], own, told)
@@ -96,6 +98,9 @@ def _text(value: Any, inside: tuple[int, ...], arrays: dict, found: list[Callabl
             f"{shown} cannot be told from another one like it, so runs with it cannot be named. "
             "Remedy: a function of a module, functools.partial of one, or a frozen dataclass"
         )
+    if own := getattr(value, "__dict__", None):  # its own repr may leave them out
+        found.append(type(value))
+        return _call(shown, [], own, told)
     return shown
 
 

@@ -72,7 +72,10 @@ def _digests(
         spec = importlib.util.find_spec(name)
         found += [Path(spec.origin)] if spec is not None and spec.origin else []
     for function in describe.functions(tuple(functions)):
-        file = Path(inspect.getfile(function))
+        try:
+            file = Path(inspect.getfile(function))
+        except (TypeError, OSError):  # a class that is built in
+            continue
         if file.is_file() and "site-packages" not in file.parts:
             found.append(file)
     return sources.digests(found)

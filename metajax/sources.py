@@ -50,6 +50,10 @@ def digests(files: Iterable[Path]) -> dict[str, str]:
     while queue:
         path = queue.pop()
         name = label(path)
+        for folder in path.parents:  # outside the checkout two files may have one name
+            if found.get(name, path) == path:
+                break
+            name = f"{folder.name}/{name}"
         if name in found or name.startswith(PAGES) or name in PLUMBING:
             continue
         if path.name == "__init__.py":
@@ -142,9 +146,9 @@ def _imported(path: Path, changed_at: int) -> tuple[Path, ...]:
     """The files of this package that a file imports, anywhere in it."""
     found: list[Path] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.ImportFrom) and not node.level and _ours(node.module):
+        if isinstance(node, ast.ImportFrom) and _ours(module := _absolute(node, path)):
             for name in node.names:
-                found += _defining(node.module, name.name)
+                found += _defining(module, name.name)
         elif isinstance(node, ast.Import):
             found += [_file(name.name) for name in node.names if _ours(name.name)]
     beside = path.parent if not path.is_relative_to(ROOT / "metajax") else None
@@ -152,15 +156,30 @@ def _imported(path: Path, changed_at: int) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(file for file in found if file is not None))
 
 
+def _absolute(node: ast.ImportFrom, path: Path) -> str:
+    """The module that is imported from, whether or not it is named from the importing file on."""
+    if not node.level:
+        return node.module or ""
+    if not path.is_relative_to(ROOT):
+        return ""
+    package = path.relative_to(ROOT).parts[: -node.level]
+    return ".".join([*package, *([node.module] if node.module else [])])
+
+
 def _beside(path: Path, folder: Path) -> Iterator[Path]:
-    """The files beside a script that it imports."""
+    """The files beside a script, or in folders beside it, that it imports."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
-            for name in node.names:
-                if (file := folder / f"{name.name}.py").is_file():
-                    yield file
-        elif isinstance(node, ast.ImportFrom) and node.module and "." not in node.module:
-            if (file := folder / f"{node.module}.py").is_file():
+            names = [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level > 1:  # of a folder above
+                continue
+            names = [f"{node.module}.{name.name}" if node.module else name.name
+                     for name in node.names] + [node.module or ""]  # fmt: skip
+        else:
+            continue
+        for name in filter(None, names):
+            if (file := folder.joinpath(*name.split(".")).with_suffix(".py")).is_file():
                 yield file
 
 

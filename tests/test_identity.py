@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tiny
 
-from metajax import commands, describe, given, precision, records, suites
+from metajax import commands, describe, given, origins, precision, records, suites
 from metajax.benchmarks import defined
 from metajax.config import Encoder, RunConfig, Train, resolved, unused
 from metajax.hyper import Inner
@@ -79,6 +79,38 @@ def test_what_has_no_name_is_refused_with_the_remedy(value, told):
     with pytest.raises(ValueError, match="benchmark heart_uci: ") as refusal:
         name(dataclasses.replace(ENTRY, prepare=value))
     assert told in str(refusal.value) and "Remedy: " in str(refusal.value)
+
+
+class Quiet:
+    """An object whose own text leaves out what it holds."""
+
+    def __init__(self, by):
+        self.by = by
+
+    def __repr__(self):
+        return "Quiet()"
+
+    def __call__(self, episode):
+        return episode
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    """What a lambda is replaced by."""
+
+    by: int
+
+    def __call__(self, episode):
+        return episode
+
+
+def test_objects_that_are_called_are_told_by_what_they_hold_and_their_classes_are_found():
+    for kind in (Quiet, Frozen):
+        assert describe.text(kind(1)) == describe.text(kind(1)) != describe.text(kind(2))
+        assert describe.functions(kind(1)) == describe.functions((kind,)) == [kind]
+    config = RunConfig("suite", "b", "protonet", 0, (8,))
+    made = tiny.build()._replace(functions=(Frozen(1), int))
+    assert "tests/test_identity.py" in origins.of_run(config, made)
 
 
 def test_arrays_are_told_by_their_bytes_and_loops_end():

@@ -1,5 +1,6 @@
 """The source files of a run's numbers: found, digested, and told when they change."""
 
+import ast
 import dataclasses
 import json
 import shutil
@@ -46,6 +47,42 @@ def test_comments_docstrings_and_layout_are_no_change(digest):
     assert {digest(*one) for one in same} == {digest()}
     other = [("-scale", "scale"), ("2.0", "2.5"), ("scale * x", "scale / x"), ("*, ", "")]
     assert len({digest(), *(digest(*one) for one in other)}) == 1 + len(other)
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("from parts.scale import double", "scale.py"), ("import parts.scale", "scale.py"),
+        ("from parts import scale", "scale.py"), ("from .beside import double", "beside.py"),
+        ("from . import beside", "beside.py"), ("import beside as b", "beside.py"),
+    ],
+)  # fmt: skip
+def test_what_a_script_imports_is_found_however_it_is_named(tmp_path, line, wanted):
+    (tmp_path / "parts").mkdir()
+    for name in ("parts/scale.py", "beside.py"):
+        (tmp_path / name).write_text("def double(x):\n    return 2 * x\n")
+    (tmp_path / "script.py").write_text(f"{line}\n")
+    assert set(sources.digests([tmp_path / "script.py"])) == {"script.py", wanted}
+
+
+def test_two_files_of_one_name_are_two_files(tmp_path):
+    (tmp_path / "parts").mkdir()
+    for name in ("own.py", "parts/own.py"):
+        (tmp_path / name).write_text(f"NAME = {name!r}\n")
+    (tmp_path / "script.py").write_text("import own\nfrom parts.own import NAME\n")
+    found = sources.digests([tmp_path / "script.py"])
+    assert set(found) in ({"script.py", "own.py", "parts/own.py"},
+                          {"script.py", "own.py", f"{tmp_path.name}/own.py"})  # fmt: skip
+    assert len(set(found.values())) == 3
+
+
+def test_what_a_learner_imports_from_its_own_folder_is_found():
+    folder = sources.ROOT / "metajax" / "learners"
+    for line, name in (("from .maml import maml", "metajax.learners.maml"),
+                       ("from . import maml", "metajax.learners"),
+                       ("from ..nn import mlp", "metajax.nn")):  # fmt: skip
+        (node,) = ast.parse(line).body
+        assert sources._absolute(node, folder / "own.py") == name
 
 
 def of(learner, **options):
