@@ -253,7 +253,8 @@ def main() -> int:
             sys.stdout.write(f"nothing to do: {flags.run.learner} does not apply here\n")
             return 0
         family = chosen(flags.data, runs[0].shots).family
-        sys.stdout.write(told(flags.data, runs[0].shots, whole=flags.dry_run) + "\n")
+        read = told(flags.data, runs[0].shots, whole=flags.dry_run)
+        sys.stdout.write(surroundings.printable(read) + "\n")
         own_entry = entry(flags.data, family)
     except (ValueError, OSError) as error:
         return commands.fail(error)

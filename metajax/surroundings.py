@@ -35,10 +35,13 @@ def fail(message: object) -> int:
     """Prints one message to standard error and returns the exit code of a user's mistake."""
     if isinstance(message, OSError) and message.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"{message}; what is finished stays: make room, then give the same command again"
-    # A cell or a name of a user's file may hold what a terminal obeys instead of showing.
-    text = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in str(message))
-    sys.stderr.write(f"error: {text}\n")
+    sys.stderr.write(f"error: {printable(message)}\n")
     return 2
+
+
+def printable(message: object) -> str:
+    """A text without what a terminal obeys instead of showing: a user's cells may hold it."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in str(message))
 
 
 def check(*, jax: bool = True) -> None:

@@ -1,8 +1,10 @@
 """Switches without a value, in a suite's command, own data and sweeps."""
 
 import dataclasses
+from typing import Annotated
 
 import pytest
+import tyro
 
 from metajax import commands
 from metajax.sweep_command import SweepFlags
@@ -36,6 +38,20 @@ class Kind:
 )
 def test_a_switch_alone_is_true_and_nothing_else_changes(given, want):
     assert spelled_out(Kind, given) == want
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    inside: Annotated[Part, tyro.conf.arg(name="")] = Part()
+    part: Part = Part()
+    rate: str = ""
+
+
+def test_a_flag_that_ends_as_a_switch_of_a_part_is_none():
+    assert spelled_out(Kind, ["--first-order", "--again"]) == ["--first-order", "--again=True"]
+    assert spelled_out(Outer, ["--first-order", "--part.first-order", "--rate", "x"]) == [
+        "--first-order=True", "--part.first-order=True", "--rate", "x",
+    ]  # fmt: skip
 
 
 def test_the_commands_take_what_their_messages_say():

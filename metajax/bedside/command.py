@@ -14,6 +14,7 @@ from metajax.bedside.compare import compare
 from metajax.bedside.patients import Patients, present, read, read_new
 from metajax.datasets import DataError
 from metajax.datasets.own import Rules, listed, reading_text
+from metajax.surroundings import printable
 
 SHOWN = 20  # rows that are printed
 REASONS = 10  # rows that are explained on a page
@@ -32,7 +33,7 @@ def patients_of(flags: argparse.Namespace) -> Patients:
 
 def tell(line: str) -> None:
     """A line to standard output, at once."""
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(printable(line) + "\n")
     sys.stdout.flush()
 
 

@@ -16,7 +16,7 @@ from metajax.datasets.files import DataError
 from metajax.datasets.own import codes, text
 from metajax.datasets.own.choices import GUESSED, Choice
 from metajax.datasets.own.reports import LEVELS, listed, rows
-from metajax.datasets.own.seen import alike
+from metajax.datasets.own.seen import alike, same
 
 Kind = Literal["auto", "classification", "regression"]
 MOST_CLASSES = 10  # a label of more different numbers is a quantity
@@ -29,6 +29,9 @@ def known(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
         if name not in columns:
             close = difflib.get_close_matches(name, columns, cutoff=0.5)
             hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else "."
+            if len(columns) == 1 and len(columns[0]) > len(name) and name in columns[0]:
+                hint = ", but one name that holds it: its columns are separated by another sign? "
+                hint += "Remedy: save it with commas, names and cells each in quotes or none."
             raise DataError(f"{path} has no column {name!r}{hint} It has {listed(columns, 40)}")
 
 
@@ -129,6 +132,12 @@ def labels(
         raise DataError(f"label {name!r} is no number in {example}, but in most others. Remedy: "
                         "correct or delete these rows, or --kind classification if they are "
                         "classes")  # fmt: skip
+    how = list(filter(None, map(codes.written, found.texts))) if text.all() else []
+    how = [each for each in how if each != "limits of detection"]  # bands are classes
+    if kind == "auto" and len(how) > 2 and 2 * len(how) >= distinct:
+        raise DataError(f"label {name!r} holds {how[0]}, as {found.texts[0]!r}, which is no plain "
+                        "number. Remedy: write plain numbers, or --kind classification if they are "
+                        "classes")  # fmt: skip
     if kind == "auto":
         quantity = not text.any() and len(np.unique(found.values)) > MOST_CLASSES
         kind = "regression" if quantity else "classification"
@@ -149,6 +158,10 @@ def labels(
             raise DataError(f"--positive {positive} names a class, but {name!r} is a quantity")
         return y, ()
     y, classes = coded(name, cells, choice, "label")
+    if choice.kind != "names" and (both := same([*classes])):
+        raise DataError(f"label {name!r} has both {both[0]!r} and {both[1]!r}: one class? Remedy: "
+                        f"spell them alike, or --types {f'{name}=names'!r} if they are different "
+                        "classes")  # fmt: skip
     if len(classes) < 2:
         raise DataError(f"label {name!r} is {classes[0]!r} in every row: nothing to predict")
     if len(classes) > LEVELS:

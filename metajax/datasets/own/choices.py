@@ -61,7 +61,7 @@ def choices(columns: Sequence[str], types: Sequence[str], missing: Sequence[str]
     """
     found: dict[str, Choice] = {}
     for each in types:
-        name, _, kind = each.rpartition("=")
+        name, _, kind = _parted(each, columns)
         if name in columns and not Path(each).is_file():
             added = {name: Choice(_kind(f"--types {each}", kind))}
         else:
@@ -72,7 +72,7 @@ def choices(columns: Sequence[str], types: Sequence[str], missing: Sequence[str]
             found[column] = choice
     common = []
     for each in missing:
-        name, sign, code = each.rpartition("=")
+        name, sign, code = _parted(each, columns)
         if sign and name not in columns:
             raise DataError(f"--missing {each}: there is no column {name!r}. Remedy: "
                             "--missing CODE for all columns, --missing COLUMN=CODE for "
@@ -88,6 +88,15 @@ def choices(columns: Sequence[str], types: Sequence[str], missing: Sequence[str]
     return Choices(found, tuple(common))
 
 
+def _parted(given: str, columns: Sequence[str]) -> tuple[str, str, str]:
+    """``column=what`` in its parts; either may hold an equals sign."""
+    known = [name for name in columns if given.startswith(f"{name}=")]
+    if known:
+        name = max(known, key=len)
+        return name, "=", given[len(name) + 1 :]
+    return given.rpartition("=")
+
+
 def _kind(where: str, kind: str) -> str:
     if kind not in KINDS:
         raise DataError(f"{where}: there is no kind {kind!r}; there are {', '.join(KINDS)}")
@@ -100,9 +109,10 @@ def _file(path: str, columns: Sequence[str]) -> dict[str, Choice]:
         raise DataError(f"--types {path}: there is no such file, nor is it COLUMN=KIND of a "
                         "column. Remedy: --types-template FILE writes one")  # fmt: skip
     cells = text.sheet(Path(path).expanduser()).cells
-    if list(cells)[:2] != list(HEADER[:2]) or set(cells) - set(HEADER):
+    if not set(HEADER[:2]) <= set(cells) <= set(HEADER):
         raise DataError(f"{path} has the columns {', '.join(cells)}; it needs "
-                        f"{', '.join(HEADER)}")  # fmt: skip
+                        f"{', '.join(HEADER)}. Remedy: --types-template FILE writes such a file"
+                        )  # fmt: skip
     found: dict[str, Choice] = {}
     for i, row in enumerate(cells.to_dict("records"), 1):
         where, name = f"{path}, row {i}", row["column"]

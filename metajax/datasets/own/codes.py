@@ -51,6 +51,10 @@ WRITTEN = (
     ("separators of thousands", re.compile(r"[+-]?\d{1,3}(?:[,' \u00a0\u202f]\d{3})+(?:\.\d+)?")),
     ("signs of currency", re.compile(r"[$€£¥]\s*[\d.,]+|[\d.,]+\s*[€£$]")),
     ("brackets", re.compile(r"\(\d[\d.,]*\)")),
+    ("signs behind the number", re.compile(r"\d[\d.,]*\s*[-−]")),
+    ("marks of a spreadsheet", re.compile(r"=\s*[+-]?\d[\d.,]*|['‘’][+-]?\d[\d.,]*['’]?")),
+    ("numbers with an error", re.compile(r"[+-]?[\d.,]+\s*(?:±|\+/-|\+-)\s*[\d.,]+")),
+    ("durations", re.compile(r"P(?:\d+[YMWDymwd])+|(?:\d+\s?(?:y|mo?|w|d|hr?)\s?){1,3}")),
     ("stars or other marks", re.compile(r"[+-]?\d+(?:\.\d+)?\s*[*†‡HLhl!]{1,2}")),
     ("powers of ten", re.compile(r"[+-]?[\d.,]+ ?[x*×]? ?10[\^e*]{1,2}\d+.*", re.IGNORECASE)),
     ("units", re.compile(
@@ -61,7 +65,9 @@ WRITTEN = (
 # Numbers that mean missing in REDCap, SPSS, BRFSS, NHANES and PLINK, where no value is near them.
 ENDS = tuple(int(str(d) * n) for n in (1, 2, 3, 4, 5) for d in (7, 8, 9))
 CODES = frozenset(ENDS) | {-n for n in ENDS} | {96, 97, 98, 996, 997, 998, 9996, 9997, 9998} | {
-    -1, -96, -97, -98, -996, -997, -998, -9998, 0}  # fmt: skip
+    -1, -96, -97, -98, -996, -997, -998, -9998, 0} | {
+    sign * float(each) for sign in (1, -1)
+    for each in ("99.9", "999.9", "9999.9", "9.99", "99.99", "999.99", "9999.99")}  # fmt: skip
 
 
 def numbers(texts: Sequence[str]) -> np.ndarray:
@@ -132,7 +138,8 @@ def suspects(values: np.ndarray, counts: np.ndarray) -> list[float]:
       is more frequent than its neighbour, with a gap between (0: all others are far above it).
 
     Any other number is suspected if it is found three times or more, twice as far from ten others
-    or more as they are from each other.
+    or more as they are from each other (a thousand times, if seldom), or if it is the only negative
+    one.
 
     Args:
       values: (U,) different finite numbers.
@@ -170,10 +177,13 @@ def suspects(values: np.ndarray, counts: np.ndarray) -> list[float]:
 
 def _alone(values: np.ndarray, counts: np.ndarray) -> list[float]:
     """The highest number, if it is repeated and no code, but far from many others."""
-    if len(values) < 11 or counts[-1] < 3:
+    if len(values) < 11:
         return []
     gap, spread = values[-1] - values[-2], values[-2] - values[0]
-    return [float(values[-1])] if gap >= 2 * spread else []
+    steps = np.quantile(np.diff(values[:-1]), 0.9)
+    if values[-1] > 0 >= values[-2] and counts[-1] >= 3 and gap > steps:  # negative, mirrored
+        return [float(values[-1])]
+    return [float(values[-1])] if gap >= (2 if counts[-1] >= 3 else 1000) * spread else []
 
 
 def _far(value: float, count: int, others: np.ndarray, counts: np.ndarray) -> bool:
@@ -187,7 +197,9 @@ def _far(value: float, count: int, others: np.ndarray, counts: np.ndarray) -> bo
             and gap > quarter and -np.median(weights) > 3 * quarter / 1.349
         )  # fmt: skip
     if others[0] < 0 and others[-1] <= 0 and value > 0:  # a negative code among positive numbers
-        return value > 1 or (len(others) > 5 and count >= 2)
+        # -1, 0, 1 is a scale; -1, 1, 2, 3 jumps over 0.
+        jumps = len(others) > 1 and gap > np.diff(others).max()
+        return value > 1 or (count >= 2 and (len(others) > 5 or jumps))
     if gap >= spread * (1 if count >= 2 else 3) and (count >= 2 or abs(value) >= 777):
         return True
     if count < 3 or len(others) < 3 or value < 7:

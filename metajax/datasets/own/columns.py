@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -71,7 +72,9 @@ def examine(name: str, cells: pd.Series, choice: Choice) -> Examined:
                           f"{f'{name}='!r} if nothing but an empty cell is missing")  # fmt: skip
         column, parts = (_told if choice.kind else guessed)(seen, choice, column)
     except Refused as problem:
-        column, parts = column._replace(problem=f"column {name!r} {problem}"), ()
+        # A flag's value that begins with a hyphen would be taken for a flag.
+        said = re.sub(r"(--[a-z]+) (?=['\"]-)", r"\1=", f"{problem}")
+        column, parts = column._replace(problem=f"column {name!r} {said}"), ()
     return Examined(column, tuple(parts), seen.level, tuple(seen.texts), seen.values)
 
 

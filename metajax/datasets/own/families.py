@@ -167,6 +167,9 @@ def sequence_family(
     if other := [name for name in raw if name not in used]:
         notes = (*notes, f"left out: columns {listed(other)}, which no flag names")
     looked = tables.roles_only(path, raw[used], notes, roles._asdict(), types, missing)
+    if kind := looked.choices.of(sequence).kind:
+        raise DataError(f"--types calls column {sequence!r} {kind!r}, but it holds the sequences. "
+                        "Remedy: leave it out there")  # fmt: skip
     found = letters.read(path, sequence, raw[sequence], alphabet, looked.choices.of(sequence))
     looked = looked._replace(raw=raw[used[1:]], notes=(*notes, *found.notes))
     read = reports.plain(tables.reading(looked, rules, found.column))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 
 from metajax.datasets.own import codes, identifiers
@@ -18,6 +21,8 @@ from metajax.datasets.own.seen import (
     endless,
     one_spelling,
 )
+
+MONTH = re.compile(r"(?:0[1-9]|1[0-2])\.(?:19|20)\d\d", re.ASCII)
 
 
 def guessed(seen: Seen, choice: Choice, column: Column):
@@ -42,7 +47,7 @@ def guessed(seen: Seen, choice: Choice, column: Column):
         raise Refused(f"holds codes, no numbers: {listed(zeros, 3)} in {seen.rows(zeros)}. "
                       f"{seen.drop}, or --types {f'{seen.name}=category'!r}, or {keep}"
                       )  # fmt: skip
-    if whole and len(distinct) > 2 and _days(distinct):
+    if len(distinct) > 2 and _days(distinct, seen.texts):
         raise Refused(f"holds dates, as {seen.texts[0]}. {seen.drop}, or turn it into days since "
                       f"an event, or {keep}")  # fmt: skip
     endless(seen)
@@ -104,8 +109,25 @@ def _texts(seen: Seen, choice: Choice, column: Column):
     return as_levels(seen, column, sorted(seen.texts))
 
 
-def _days(values: np.ndarray) -> bool:
-    """Whether all numbers are dates as 20200131."""
-    month, day = values // 100 % 100, values % 100
-    fine = (values >= 19000101) & (values < 21000101) & (month >= 1) & (month <= 12)
-    return bool((fine & (day >= 1) & (day <= 31)).all())
+def _days(values: np.ndarray, texts: Sequence[str]) -> bool:
+    """Whether all numbers are dates: 20200131, 31012020, 202001, 200131, 310120 or 01.2020."""
+    if all(MONTH.fullmatch(text) for text in texts):
+        return True
+    if not (np.isfinite(values).all() and (values == np.round(values)).all()):
+        return False
+    first, middle, last = values // 10000, values // 100 % 100, values % 100
+
+    def among(part, low, high):
+        return (part >= low) & (part <= high)
+
+    days = (
+        among(first, 1900, 2099) & among(middle, 1, 12) & among(last, 1, 31),
+        among(values // 10**6, 1, 31)
+        & among(first % 100, 1, 12)
+        & among(values % 10000, 1900, 2099),
+        among(values // 100, 1900, 2099) & among(last, 1, 12),
+    )  # fmt: skip
+    if len(values) >= 8:  # fewer numbers of 6 digits look so by chance
+        days += (among(first, 10, 99) & among(middle, 1, 12) & among(last, 1, 31),
+                 among(first, 10, 31) & among(middle, 1, 12) & among(last, 0, 99))  # fmt: skip
+    return any(bool(each.all()) for each in days)

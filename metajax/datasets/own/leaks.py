@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln
-from scipy.stats import rankdata
 
 from metajax.datasets.files import DataError
 from metajax.datasets.own.columns import Examined
@@ -61,7 +60,7 @@ def leak(columns: Sequence[Examined], y: np.ndarray, classes: Sequence[str] = ()
         return None
     if y.dtype.kind != "i":
         for each in columns:
-            if _orders(each, y):
+            if _orders(each, y, len(columns)):
                 return Leak((each.column.name,), "it puts the rows in the order of the label")
         return None
     names = list(classes) or [str(c) for c in range(int(y.max()) + 1)]
@@ -153,15 +152,20 @@ def _splits(values: np.ndarray, y: np.ndarray) -> int | None:
     return None
 
 
-def _orders(each: Examined, y: np.ndarray) -> bool:
-    """Whether a number puts the rows in the order of a target."""
+def _orders(each: Examined, y: np.ndarray, tests: int) -> bool:
+    """Whether a number puts the rows in the order of a target; one of them may be rounded."""
     if np.isnan(each.values).any():
         return False
     seen = each.level >= 0
     if seen.sum() < LEAST_ROWS:
         return False
-    one, other = rankdata(each.values[each.level[seen]]), rankdata(y[seen])
-    return bool((one == other).all() or (one == len(other) + 1 - other).all())
+    x, y = each.values[each.level[seen]], y[seen]
+    # Log of how seldom chance gives that order: of all orders, those within equal values are free.
+    ties = [np.unique(side, return_counts=True)[1] for side in (x, y)]
+    chance = sum(gammaln(side + 1).sum() for side in ties) - gammaln(len(y) + 1)
+    if chance + np.log(max(tests, 1)) > np.log(CHANCE):
+        return False
+    return any((np.diff(y[np.lexsort((y, side))]) >= 0).all() for side in (x, -x))
 
 
 def _together(

@@ -58,11 +58,16 @@ def one_spelling(seen: Seen) -> None:
     if both := alike(seen.texts):
         raise Refused(f"has both {listed(both)}. Remedy: spell them alike, or --drop "
                       f"{seen.name!r}")  # fmt: skip
-    lower = {text.lower(): text for text in seen.texts}
-    for same in SAME:
-        if len(both := [lower[word] for word in lower if word in same]) > 1:
-            raise Refused(f"has both {both[0]!r} and {both[1]!r}: one level? Remedy: spell them "
-                          f"alike, or --drop {seen.name!r}")  # fmt: skip
+    if both := same(seen.texts):
+        raise Refused(f"has both {both[0]!r} and {both[1]!r}: one level? Remedy: spell them "
+                      f"alike, or --drop {seen.name!r}")  # fmt: skip
+
+
+def same(texts: Sequence[str]) -> list[str]:
+    """Two words for one level; empty: there are none."""
+    lower = {text.lower(): text for text in texts}
+    found = ([lower[word] for word in lower if word in words] for words in SAME)
+    return next((both for both in found if len(both) > 1), [])
 
 
 def alike(texts: Sequence[str]) -> list[str]:
@@ -89,7 +94,10 @@ def endless(seen: Seen) -> None:
                       f"--drop {seen.name!r}")  # fmt: skip
     largest = np.abs(seen.values).max()
     spread = np.ptp(seen.values)
-    if ((small == 0) & (seen.values != 0)).any() or 0 < spread < DIGITS * largest:
+    # Devices take what is below the smallest normal number as 0; so does Python with 1e-400.
+    near = np.flatnonzero(np.abs(small) < np.finfo(np.float32).tiny)
+    lost = any(re.search("[1-9]", re.split("[eE]", seen.texts[i])[0]) for i in near)
+    if lost or 0 < spread < DIGITS * largest:
         raise Refused(f"cannot be held in single precision: {seen.values.min():.9g} to "
                       f"{seen.values.max():.9g}. Remedy: another unit, or subtract a constant, or "
                       f"--drop {seen.name!r}")  # fmt: skip

@@ -11,26 +11,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from metajax.datasets import reading
 from metajax.datasets.files import DataError
+from metajax.datasets.own import contents
 from metajax.datasets.own.codes import NUMBER
 
-# What people give by mistake, by the first bytes of the file.
-FORMATS = (
-    (b"PK\x03\x04", "an Excel workbook or another zip archive"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
-    (b"PAR1", "a parquet file"),
-    (b"$FL2", "an SPSS file"),
-    (b"<stata_dta>", "a Stata file"),
-    (b"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xc2\xea\x81\x60", "a SAS file"),
-    (b"SQLite format 3", "a database"),
-    (b"\x1f\x8b", "compressed (its name should end in .gz)"),
-    (b"%PDF", "a PDF file"),
-    (b"{\\rtf", "a text with formatting"),
-    (b"<!DOCTYPE", "a web page"),
-    (b"<html", "a web page"),
-)
-WIDE = (b"\xff\xfe", b"\xfe\xff")  # how text in UTF-16 begins
 UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"  # marks without width: two names would look alike
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
@@ -53,12 +37,10 @@ def sheet(path: Path) -> Sheet:
     Raises:
       DataError: naming the lines, where they are not one header and rows of as many cells.
     """
-    name, content, notes = _content(path)
-    text = _decoded(path, content)
-    if content.startswith(b"\xef\xbb\xbf"):
-        notes.append("the mark at its beginning (a BOM) is no part of the first name")
+    name, text, notes = contents.text(path)
     separator = "\t" if ".tsv" in name.lower() else ","
     lines, ends = _records(path, text, separator)
+    lines = _without_end(lines, notes)
     header, rows = _header(path, text, lines, separator)
     rows, ends = _whole(path, header, rows, ends[len(lines) - len(rows):], notes)
     columns = [
@@ -69,47 +51,25 @@ def sheet(path: Path) -> Sheet:
     return Sheet(cells, tuple(notes))
 
 
+def _without_end(lines: list[list[str]], notes: list[str]) -> list[list[str]]:
+    """The lines without the last columns that have neither a name nor a value."""
+    width = max(map(len, lines), default=0)
+    full = [line for line in lines if any(cell.strip() for cell in line)]
+    ended = 0
+    while ended < width - 1 and all(
+        len(line) == width and not line[width - 1 - ended].strip() for line in full
+    ):
+        ended += 1
+    if not ended or not full:
+        return lines
+    notes.append(f"{ended} columns at the end without a name and without a cell were left out")
+    return [line[: width - ended] for line in lines]
+
+
 def _bare(cell: str) -> str:
     """A cell without the blanks and marks around it."""
     cell = cell.strip()
     return cell if cell.isascii() else cell.strip(UNSEEN).strip()
-
-
-def _content(path: Path) -> tuple[str, bytes, list[str]]:
-    """Name and bytes of the table, and a note; of an archive, those of its only file."""
-    if path.suffix.lower() != ".zip":
-        return path.name, reading.read(path), []
-    found = {
-        name: content for name, content in reading.members(path).items()
-        if not name.startswith("__MACOSX/") and not name.rpartition("/")[2].startswith(".")
-    }  # fmt: skip
-    if len(found) != 1:
-        raise DataError(f"{path} holds {len(found)} files ({', '.join(list(found)[:8])}). Remedy: "
-                        "unpack it, and name the table")  # fmt: skip
-    ((name, content),) = found.items()
-    if "xl/" in name or name.endswith(".xml"):
-        raise DataError(f"{path} is no table in a zip archive. Remedy: save it as .csv")
-    return name, content, [f"read from its member {name}"]
-
-
-def _decoded(path: Path, content: bytes) -> str:
-    """The text of a file in UTF-8."""
-    remedy = "Remedy: save it as a csv file in UTF-8"
-    if what := [what for mark, what in FORMATS if content.startswith(mark)]:
-        raise DataError(f"{path} is no text but {what[0]}. {remedy}")
-    if content.startswith(WIDE):
-        raise DataError(f"{path} is text in UTF-16 (Excel's Unicode text), not UTF-8. {remedy}")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path} is no text in UTF-8: {error.reason} in line {line}. "
-                        f"{remedy}") from error  # fmt: skip
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path} has a zero byte in line {line}: damaged, or no text in UTF-8. "
-                        f"{remedy}")  # fmt: skip
-    return text
 
 
 def _records(path: Path, text: str, separator: str) -> tuple[list[list[str]], list[int]]:
@@ -189,6 +149,9 @@ def _header(
                         f"have {wide.pop()} cells: a title? Remedy: delete the lines above the "
                         "header")  # fmt: skip
     if len(records) > 2 and all(len(row) in (0, len(header) + 1) for row in records[1:]):
+        if not any(row[-1].strip() for row in records[1:] if row):
+            raise DataError(f"{path} has rows that end in a separator, its header does not. "
+                            "Remedy: delete the last separator of each row")  # fmt: skip
         raise DataError(f"{path} has rows of one cell more than names: row names without a name? "
                         "Remedy: give the first column a name, or save it without row "
                         "names")  # fmt: skip
