@@ -236,6 +236,10 @@ def without_tasks(flags: Flags) -> int:
 @surroundings.guarded
 def main() -> int:
     """Runs what the flags ask for."""
+    for flag in ("--drop", "--types", "--missing"):
+        if sum(each == flag or each.startswith(f"{flag}=") for each in sys.argv[1:]) > 1:
+            return commands.fail(f"{flag} is given twice, and only the last would count. Remedy: "
+                                 f"all values behind one {flag}, as {flag} A B")  # fmt: skip
     flags = commands.parse(Flags, PRESETS, default="full", description=__doc__.split("\n", 1)[0])
     if flags.preset not in PRESETS:
         return commands.fail(f"there is no preset {flags.preset}; there are {', '.join(PRESETS)}")

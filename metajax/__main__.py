@@ -12,12 +12,13 @@ from importlib import import_module
 
 from metajax import __version__, surroundings
 
+SEVERAL = {"action": "extend", "nargs": "+", "default": []}
 DATA = {
-    "--drop": ("columns that are no features", {"nargs": "+", "default": [], "metavar": "COLUMN"}),
+    "--drop": ("columns that are no features", {**SEVERAL, "metavar": "COLUMN"}),
     "--types": ("files that say what columns are, or column=kind: number, yes-no, category, "
-                "ordered, drop", {"nargs": "+", "default": [], "metavar": "TYPE"}),
+                "ordered, drop", {**SEVERAL, "metavar": "TYPE"}),
     "--missing": ("codes of missing cells, or column=code",
-                  {"nargs": "+", "default": [], "metavar": "CODE"}),
+                  {**SEVERAL, "metavar": "CODE"}),
     "--kind": ("of the label", {"choices": ("auto", "classification", "regression"),
                                 "default": "auto"}),
     "--positive": ("the class that is 1, of two", {"metavar": "CLASS"}),

@@ -28,7 +28,7 @@ def array(values: Any, name: str) -> np.ndarray:
     try:
         found = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
         if found.dtype.kind == "O" and hasattr(values, "to_numpy"):
-            dtypes = getattr(values, "dtypes", ())
+            dtypes = getattr(values, "dtypes", getattr(values, "dtype", ()))
             # Numbers of several types, or with pandas' own mark of a missing one.
             if all(getattr(each, "kind", "O") in "biuf" for each in np.atleast_1d(dtypes)):
                 found = values.to_numpy(np.float64, na_value=np.nan)
@@ -49,6 +49,8 @@ def array(values: Any, name: str) -> np.ndarray:
             f"numbers of them, missing ones NaN (of a table of pandas: pandas.get_dummies({name})"
             ".astype(float))"
         )
+    if found.dtype.kind == "f" and found.dtype.itemsize > 8:  # JAX has no longer floats
+        return found.astype(np.float64)
     return found.astype(found.dtype.newbyteorder("="), copy=False)
 
 
@@ -129,8 +131,14 @@ def groups(values: Any) -> np.ndarray:
 def weights(values: Any) -> np.ndarray:
     """(R,) weights of rows."""
     found = column(values, "weights")
-    if found.dtype.kind not in "iufb" or not (np.isfinite(found) & (found > 0)).all():
-        raise ValueError("weights must be finite and above 0. Remedy: leave rows out by keep")
+    if found.dtype.kind in "iufb":
+        with np.errstate(over="ignore", under="ignore"):
+            small = found.astype(np.float32)
+    if found.dtype.kind not in "iufb" or not (
+        np.isfinite(small) & (small >= np.finfo(np.float32).tiny)
+    ).all():
+        raise ValueError("weights must be finite and above 0, in single precision. Remedy: leave "
+                         "rows out by keep; divide the weights by their mean")  # fmt: skip
     return found
 
 

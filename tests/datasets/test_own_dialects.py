@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from metajax import __main__ as commands_of_metajax
 from metajax.datasets import DataError, own
 from metajax.datasets.own import codes, columns, identifiers, text
 from metajax.datasets.own.choices import Choice, choices
@@ -214,3 +215,14 @@ def test_a_cell_rules_no_terminal(tmp_path, monkeypatch, capsys):
 def test_the_patterns_are_quick_on_long_cells():
     for cell in ("1" * 20000, "1 " * 10000 + "x", "1d" * 9000 + "x", "=" + "1." * 9000 + "x"):
         codes.written(cell)
+
+
+def test_a_list_that_is_given_twice_loses_nothing(tmp_path, monkeypatch, capsys):
+    line = [f"--table={table(tmp_path)}", "--label=dead", "--task=site"]
+    monkeypatch.setattr(sys, "argv", ["own_data.py", *line, "--drop", "a", "--drop=b"])
+    assert script().main() == 2
+    assert "--drop is given twice" in capsys.readouterr().err
+    flags = commands_of_metajax.parser().parse_args(
+        ["compare", "--table=t.csv", "--label=dead", "--drop=-a", "--drop", "b", "c"]
+    )
+    assert flags.drop == ["-a", "b", "c"]

@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from metajax import tasks
-from metajax.tasks import class_pool, standardise_by_support, standardise_targets, task_pool
+from metajax.tasks import checks, class_pool, standardise_by_support, standardise_targets, task_pool
 
 RNG = np.random.default_rng(0)
 R = 40
@@ -202,3 +202,11 @@ def test_missing_cells_and_extreme_targets_pass_with_what_they_need():
 def test_single_pixels_are_images():
     source = ways(x=np.zeros((R, 1, 1), np.uint8), prepare=tasks.images)
     assert source.sample(source.data, jax.random.key(0)).support.x.shape == (2, 1, 1, 1)
+
+
+def test_long_floats_categories_and_weights_out_of_range():
+    assert checks.array(np.ones(3, np.longdouble), "x").dtype == np.float64
+    assert checks.array(pd.Categorical(["a", "b"]), "groups").tolist() == ["a", "b"]
+    for weight in (1e300, 1e-300, 0.0):
+        with pytest.raises(ValueError, match="weights must be finite and above 0"):
+            checks.weights(np.full(3, weight))
