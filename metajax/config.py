@@ -260,6 +260,8 @@ def _check(config: RunConfig) -> None:
     for flag, value in dataclasses.asdict(inner).items():
         if isinstance(value, float) and not 0 <= value < float("inf"):
             raise ValueError(f"--inner.{flag} must be 0 or more and finite; got {value}")
+        if isinstance(value, float):
+            limits.single(f"inner.{flag}", value)
     limits.seeds(config.seed)
     if not config.encoder.widths and config.encoder.name not in DEEP:
         raise ValueError(f"--encoder.widths must give {config.encoder.name} its channels; got none")

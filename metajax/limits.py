@@ -19,6 +19,7 @@ MOST = {
     "shots": 10**5, "draws": 10**5, "repeats": 10**5, "tables": 10**6, "tasks": 10**6,
     "workers": 1024, "rounds": 10**6, "retries": 10**4, "slurm.jobs": 10**4,
 }  # fmt: skip
+LEAST_FLOAT, MOST_FLOAT = 2.0**-126, 2.0**128  # below the one 32 bits hold 0, from the other inf
 MOST_INNER = 2**16  # of a learner's own whole numbers: steps, widths, heads, batches
 
 
@@ -37,8 +38,20 @@ def positive(values: Mapping[str, float | None], most: float = math.inf) -> None
             continue
         if not 0 < value < math.inf:
             raise ValueError(f"--{name} must be above 0 and finite; got {value}")
+        single(name, value)
         if value > (bound := MOST.get(name, most)):
             raise ValueError(f"--{name} must be at most {bound:,}; got {value}")
+
+
+def single(name: str, value: float) -> None:
+    """Refuses a number that would silently be 0 or infinite: runs compute in 32 bits.
+
+    Raises:
+      ValueError: naming the flag.
+    """
+    if value != 0 and not LEAST_FLOAT <= abs(value) < MOST_FLOAT:
+        is_then = "0" if abs(value) < LEAST_FLOAT else "infinite"
+        raise ValueError(f"--{name}={value} is {is_then} in 32 bits, in which runs compute")
 
 
 def seeds(*values: int, name: str = "seed") -> None:

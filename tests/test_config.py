@@ -54,7 +54,7 @@ def test_the_defaults_suit_every_method(learner):
     assert resolved(one, strict=True) == one  # once is enough
     if learner in LEARNERS:
         built = build_learner(one, BINARY)
-        assert all(callable(part) for part in built)
+        assert all(callable(part) for part in built[:4]) and built.spec == BINARY
         # Equal configurations share the object, and with it the compiled programs.
         assert built is build_learner(resolved(config(learner, seed=5), strict=True), BINARY)
         assert built is not build_learner(one, TaskSpec(3, "multiclass"))
@@ -217,6 +217,10 @@ def test_the_identity_depends_on_data_and_version_of_the_numbers(monkeypatch):
         ({"inner": Inner(lr=float("nan"))}, "--inner.lr must be above 0 and finite; got nan"),
         ({"inner": Inner(steps=0)}, "--inner.steps must be above 0"),
         ({"train": Train(lr=float("inf"))}, "--train.lr must be above 0 and finite; got inf"),
+        ({"train": Train(lr=1e-46)}, "--train.lr=1e-46 is 0 in 32 bits"),
+        ({"train": Train(clip=1e39)}, "--train.clip=1e+39 is infinite in 32 bits"),
+        ({"inner": Inner(lr=1e-40)}, "--inner.lr=1e-40 is 0 in 32 bits"),
+        ({"inner": Inner(scale=1e39)}, "--inner.scale=1e+39 is infinite in 32 bits"),
         ({"train": Train(clip=-1.0)}, "--train.clip must be above 0 and finite; got -1.0"),
         ({"train": Train(steps=0)}, "--train.steps must be above 0 and finite; got 0"),
         ({"train": Train(steps_per_call=-5)}, "--train.steps_per_call must be above 0"),
@@ -229,7 +233,7 @@ def test_the_identity_depends_on_data_and_version_of_the_numbers(monkeypatch):
         ({"shots": (8, -1)}, "--shots must be above 0 and finite; got -1"),
         ({"seed": -1}, "--seed must be from 0 to 4294967295; got -1"),
         ({"seed": 2**32}, "--seed must be from 0 to 4294967295; got 4294967296"),
-        ({"learner": "mamll"}, "unknown learner 'mamll'; there are maml, fomaml"),
+        ({"learner": "mamll"}, "unknown learner 'mamll'; there are anil, boil"),
     ],
 )
 def test_values_out_of_range_are_named(options, message):
