@@ -93,6 +93,24 @@ def compared(flags: argparse.Namespace) -> int:
     return 0
 
 
+def _without_names(flags: argparse.Namespace) -> Patients:
+    """The labelled file; if only the column of --id stops it from being read, without that."""
+    try:
+        return patients_of(flags)
+    except DataError:
+        if not flags.id or flags.id in (flags.label, flags.group, *flags.drop):
+            raise
+        try:
+            named = argparse.Namespace(**vars(flags) | {"drop": [*flags.drop, flags.id]})
+            found = patients_of(named)
+        except DataError:
+            found = None
+        if found is None:
+            raise
+        tell(f"note: {flags.id!r} says who a row is (--id) and is no feature")
+        return found
+
+
 def predicted(flags: argparse.Namespace) -> int:
     """Predicts new patients; writes predictions.csv, and a page if one is named."""
     files = [Path(one) for one in (flags.out, flags.report) if one]
@@ -102,7 +120,7 @@ def predicted(flags: argparse.Namespace) -> int:
             raise DataError(f"{given} would be overwritten. Remedy: another --out or --report")
     if len({one.resolve() for one in files}) < len(files):
         raise DataError("--out and --report name one file")
-    patients = patients_of(flags)
+    patients = _without_names(flags)
     features = [each.column.name for each in patients.looked.columns]
     if flags.id in features:
         raise DataError(f"--id {flags.id!r} is a feature of the labelled file. Remedy: --drop "

@@ -48,6 +48,19 @@ def run(files, capsys, *more, new="new.csv"):
     return code, told.out, told.err
 
 
+def test_the_column_of_names_need_not_be_dropped_as_well(files, capsys):
+    command_line = [
+        "predict", "--table", str(files / "labelled.csv"), "--label", "died", "--new",
+        str(files / "new.csv"), "--out", str(files / "out.csv"),
+    ]  # fmt: skip
+    assert command.main([*command_line, "--id", "patient"]) == 0
+    assert "'patient' says who a row is (--id) and is no feature" in capsys.readouterr().out
+    assert pd.read_csv(files / "out.csv").id.tolist() == [f"P{i:03d}" for i in range(36, 48)]
+    assert command.main(command_line) == 2  # without --id nobody said what it is
+    assert "--drop 'patient'" in capsys.readouterr().err
+    assert command.main([*command_line, "--id", "age"]) == 2  # another column's fault stays
+
+
 def test_the_command_gives_what_the_estimator_gives(files, capsys):
     code, out, err = run(files, capsys, "--id", "patient", "--report", str(files / "page.html"))
     assert code == 0, err
