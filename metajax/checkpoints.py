@@ -124,6 +124,7 @@ def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
     """Orbax raises pages of text for a full disk, and its threads log them before."""
     log = logging.getLogger("absl")
     before, log.disabled = log.disabled, True
+    logging.getLogger("asyncio").addFilter(_is_news)  # once, however often; tasks end late
     try:
         with _quiet_threads():
             yield
@@ -134,6 +135,12 @@ def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
         raise
     finally:
         log.disabled = before
+
+
+def _is_news(told: logging.LogRecord) -> bool:
+    """False for all writes of a save that found the disk full but the first, which is raised."""
+    error = told.exc_info[1] if told.exc_info else None
+    return not ("never retrieved" in str(told.msg) and os.strerror(errno.ENOSPC) in str(error))
 
 
 @contextlib.contextmanager

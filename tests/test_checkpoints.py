@@ -1,5 +1,6 @@
 """Checkpoints: what is restored is what was saved, or the one before it, or nothing."""
 
+import gc
 import json
 import logging
 import shutil
@@ -247,13 +248,20 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_is_one_error_and_no_thread_prints(small_disk, capfd):
-    """Of many arrays: tensorstore's threads told a closed loop, a traceback each."""
+def test_a_full_disk_is_one_error_and_no_thread_prints(small_disk, capfd, caplog):
+    """Of many arrays: the other writes told a closed loop, or asyncio's log, a traceback each."""
     many = {f"w{i}": np.random.default_rng(i).random(3000) for i in range(40)}
     for i in range(6):
         manager = open_manager(small_disk / f"c{i}")
         with pytest.raises(OSError, match="No space left on device"):
             save(manager, 1, many, {})
     time.sleep(0.5)  # the threads
+    gc.collect()  # the tasks
+    assert "never retrieved" not in caplog.text
+    for reason in ("No space left on device [os_error_code='28']", "another reason"):
+        error = ValueError(reason)  # as asyncio does for a task that ends late
+        told = {"exc_info": (ValueError, error, None)}
+        logging.getLogger("asyncio").error("Task exception was never retrieved", **told)
+    assert "another reason" in caplog.text and "os_error_code" not in caplog.text
     said = capfd.readouterr()
     assert "Traceback" not in said.err and "loop" not in said.err, said.err
