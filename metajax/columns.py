@@ -11,8 +11,6 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 LOST = 1e-3  # of a standard deviation: rounding above this is a change of the data
@@ -34,14 +32,16 @@ class Moments(NamedTuple):
     varied: Any
 
 
-def moments(x: Any, seen: Any, xp: ModuleType = jnp) -> Moments:
+def moments(x: Any, seen: Any, xp: ModuleType | None = None) -> Moments:
     """Moments of the columns of a table.
 
     Args:
       x: (N, D) float; anything, also NaN, where it is not seen.
       seen: (N, D) bool, the cells that count.
-      xp: `jax.numpy`, or `numpy` for arrays of the host, in the precision of x.
+      xp: `numpy` for arrays of the host, in the precision of x; None: `jax.numpy`, which readers of
+        files do without.
     """
+    xp = xp or _device()
     high = xp.max(xp.where(seen, x, -xp.inf), axis=0, initial=-xp.inf)
     low = xp.min(xp.where(seen, x, xp.inf), axis=0, initial=xp.inf)
     unit = _unit(xp.maximum(xp.abs(high), xp.abs(low)), xp)
@@ -55,9 +55,17 @@ def moments(x: Any, seen: Any, xp: ModuleType = jnp) -> Moments:
     return Moments(unit, mean, xp.sqrt(xp.where(varied, variance, 1.0)), varied)
 
 
+def _device() -> ModuleType:
+    import jax.numpy
+
+    return jax.numpy
+
+
 def _unit(largest: Any, xp: ModuleType) -> Any:
     """The power of two at or below the largest value; 1 if that is 0 or there is none."""
-    if xp is jnp:
+    if xp is not np:
+        import jax
+
         largest = jax.lax.stop_gradient(largest)
     usable = (largest > 0) & xp.isfinite(largest)
     exponent = xp.frexp(xp.where(usable, largest, 1.0))[1] - 1
@@ -65,8 +73,9 @@ def _unit(largest: Any, xp: ModuleType) -> Any:
     return xp.where(usable, xp.ldexp(xp.ones_like(largest), xp.maximum(exponent, least)), 1.0)
 
 
-def scores(fitted: Moments, x: Any, xp: ModuleType = jnp) -> Any:
+def scores(fitted: Moments, x: Any, xp: ModuleType | None = None) -> Any:
     """Z-scores (N, D) of rows, 0 in columns that do not vary; NaN stays NaN elsewhere."""
+    xp = xp or _device()
     z = (x / fitted.unit - fitted.mean) / fitted.deviation
     return xp.where(fitted.varied, z, 0.0)
 

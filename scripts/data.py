@@ -155,6 +155,8 @@ def main() -> int:
     console = Console()
     try:
         if isinstance(command, Prepare | Verify):
+            if command.workers < 1:
+                raise ValueError(f"--workers must be at least 1; got {command.workers}")
             limits.positive({"workers": command.workers})
         match command:
             case List():

@@ -118,7 +118,7 @@ class Card:
     prevalence: tuple[tuple[str, int, int], ...] = ()
     domain: str = "disease"
     version: str = "1.0.0"
-    reading: str = ""
+    reading: str | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:
