@@ -5,7 +5,9 @@
 
 Every question stands four times: with both modalities (one encoder each, joined), with clinical
 data alone, with genes alone, and (`_gaps`) with both where half of the patients, drawn once, have
-no genes. All four have the same patients, tasks and labels. docs/families says what a task is.
+no genes. All four have the same patients, tasks and labels, but each draws its own episodes (their
+key is the benchmark's name): differences between them are not paired. docs/families says what a
+task is.
 """
 
 from metajax import surroundings

@@ -1,4 +1,4 @@
-"""Numbers that no run can mean: refused at once, instead of after hours or by the memory (floor 0).
+"""Numbers that no run can mean: refused at once, instead of after hours or by the memory.
 
 The bounds are far above what is of use (1024 tasks a step, 10,000 test episodes), and below what
 overflows 32 bits or fills the memory of a large machine.
